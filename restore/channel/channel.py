@@ -1,0 +1,126 @@
+"""A channel: the known, deterministic way in which a text was stripped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+from restore.channel.wordmaps import WORD_MAPS, WordMap, word_map
+from restore.errors import ChannelError
+
+ORDERS = ("drop-map", "map-drop")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token that the channel keeps, and the run of characters it came from.
+
+    Attributes:
+        text: the token as the channel writes it ("official").
+        start, end: the run's place in the text that was stripped, in characters ("officials").
+    """
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Channel:
+    """How a text was stripped. A value: two channels with equal fields are the same channel.
+
+    The steps, in this order: find the words; fold case; then drop and map, or map and drop.
+
+    Attributes:
+        name: what users call it.
+        about: one line for people.
+        characters: a regular expression for one character of a word; all else separates words.
+        keep: characters kept where they stand inside a word, between two word characters (such as `'-`).
+        lowercase: whether words are lower-cased.
+        stop_words: the words to drop.
+        stop_as_written: match stop words before lower-casing, so that "The" survives as `the`.
+        min_length: shorter words are dropped, in characters.
+        numbers: whether words of digits alone are kept.
+        map: the name of the word map (`none`, `wordnet-noun`, `porter`, ...).
+        order: `drop-map` (drop stop words, then map what is left) or `map-drop`.
+
+    Raises:
+        ChannelError: a field's value is out of its range.
+    """
+
+    name: str
+    about: str = ""
+    characters: str = "[A-Za-z0-9]"
+    keep: str = ""
+    lowercase: bool = True
+    stop_words: frozenset[str] = field(default=frozenset(), repr=False)
+    stop_as_written: bool = False
+    min_length: int = 1
+    numbers: bool = True
+    map: str = "none"
+    order: str = "drop-map"
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise ChannelError(f"channel {self.name!r}: order {self.order!r} is not one of {', '.join(ORDERS)}")
+        if self.map not in WORD_MAPS:
+            raise ChannelError(f"channel {self.name!r}: map {self.map!r} is not one of {', '.join(WORD_MAPS)}")
+        if self.min_length < 1:
+            raise ChannelError(f"channel {self.name!r}: min_length {self.min_length} is below 1")
+        try:
+            one = re.compile(self.characters)
+        except re.error as error:
+            raise ChannelError(f"channel {self.name!r}: characters {self.characters!r}: {error}") from error
+        if one.fullmatch("") or one.fullmatch(" "):
+            raise ChannelError(f"channel {self.name!r}: characters {self.characters!r} must match one character, no space")
+
+    @cached_property
+    def word(self) -> re.Pattern[str]:
+        """The regular expression of one word."""
+        run = f"(?:{self.characters})+"
+        return re.compile(f"{run}(?:[{re.escape(self.keep)}]{run})*" if self.keep else run)
+
+    @cached_property
+    def word_map(self) -> WordMap:
+        """The word map itself, loaded on first use."""
+        return word_map(self.map)
+
+    def image(self, run: str) -> str | None:
+        """Return the token that one whole word becomes, or None if the channel drops it.
+
+        The word is taken as it stands: that it is one word for the channel is the caller's concern.
+        """
+        if len(run) < self.min_length or (not self.numbers and run.isdigit()):
+            return None
+        token = run.lower() if self.lowercase else run
+        dropped = run if self.stop_as_written else token
+        if self.order == "drop-map":
+            return None if dropped in self.stop_words else self.word_map.apply(token)
+        token = self.word_map.apply(dropped)
+        if token in self.stop_words:
+            return None
+        return token.lower() if self.lowercase else token
+
+    def tokens(self, text: str) -> list[Token]:
+        """Return the tokens that the channel keeps of `text`, in order, with their places."""
+        return list(self.iterate(text))
+
+    def iterate(self, text: str) -> Iterator[Token]:
+        """Yield the tokens that the channel keeps of `text`, one by one."""
+        image = self._cached_image
+        for match in self.word.finditer(text):
+            token = image(match.group())
+            if token is not None:
+                yield Token(token, match.start(), match.end())
+
+    def strip(self, text: str) -> str:
+        """Return the stripped text: the kept tokens, separated by single spaces."""
+        return " ".join(token.text for token in self.iterate(text))
+
+    @cached_property
+    def _cached_image(self) -> Callable[[str], str | None]:
+        # Long runs are rare and would fill memory: they are mapped each time.
+        cached = lru_cache(maxsize=1 << 17)(self.image)
+        return lambda run: cached(run) if len(run) <= 64 else self.image(run)

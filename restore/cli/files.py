@@ -1,0 +1,79 @@
+"""Read input and write output without surprises."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from restore.errors import InputError
+
+NO_FILE = "{path}: cannot be read ({why}); check the path"
+NOT_TEXT = "{path}: byte {place} is a zero byte, so this is no text file; give plain text in UTF-8"
+NOT_UTF8 = "{path}: byte {place} is not UTF-8; convert the file, for example with: iconv -f WINDOWS-1252 -t UTF-8"
+SAME_FILE = "{path}: is the input; choose another name for the output, the input is never overwritten"
+NO_OUTPUT = "{path}: cannot be written ({why}); choose another place for the output"
+
+
+def read_text(path: str) -> str:
+    """Return the text of a file, or of standard input for `-`.
+
+    Raises:
+        InputError: it cannot be read, or is not text in UTF-8.
+    """
+    name = "standard input" if path == "-" else path
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(NO_FILE.format(path=name, why=error.strerror or error)) from error
+    zero = data.find(b"\0")
+    if zero >= 0:
+        raise InputError(NOT_TEXT.format(path=name, place=zero))
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise InputError(NOT_UTF8.format(path=name, place=error.start)) from error
+
+
+def check_output(output: str | None, inputs: tuple[str, ...]) -> None:
+    """Refuse an output that is one of the inputs, before any work is done.
+
+    Raises:
+        InputError: it is.
+    """
+    if output is None:
+        return
+    for path in inputs:
+        if path != "-" and os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
+            raise InputError(SAME_FILE.format(path=output))
+
+
+def write_text(output: str | None, text: str) -> None:
+    """Write a text to a file, whole or not at all, or to standard output for None.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if output is None:
+        sys.stdout.buffer.write(text.encode("utf-8"))
+        return
+    target = Path(output)
+    scratch = None
+    try:
+        mode = 0o666 & ~_umask()
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
+            scratch = Path(stream.name)
+            stream.write(text.encode("utf-8"))
+        scratch.chmod(mode)
+        scratch.replace(target)
+    except OSError as error:
+        if scratch is not None:
+            scratch.unlink(missing_ok=True)
+        raise InputError(NO_OUTPUT.format(path=output, why=error.strerror or error)) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,100 @@
+"""The command group: what to run, and how errors end it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from restore.cli.text import text_command
+from restore.errors import RestoreError
+from restore.version import __version__
+
+SUBCOMMANDS = {
+    "strip": ("restore.cli.strip", "strip_command", "Strip texts: the forward direction."),
+    "channels": ("restore.cli.channels", "channels_command", "List the channels, with an example of each."),
+    "evaluate": ("restore.cli.evaluate", "evaluate", "Strip, restore and score original texts."),
+    "train": ("restore.cli.train", "train_command", "Make models and tables from your own text."),
+}
+"""Name, module, command and help of each subcommand: modules load when they are called for."""
+
+
+class _Group(click.Group):
+    """A group whose first argument may be a file: what is no subcommand is restored."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not sys.stdin.isatty():
+            args = ["-"]
+        if args and args[0] not in SUBCOMMANDS and args[0] not in ("-h", "--help", "--version"):
+            args = [text_command.name or "", *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == text_command.name:
+            return text_command
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        module, name, _ = SUBCOMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Other commands (a file of such a name: ./strip)"):
+            formatter.write_dl([(name, about) for name, (_, _, about) in SUBCOMMANDS.items()])
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        text_command.format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage("restore", "[OPTIONS] [FILE|-]\nrestore COMMAND [ARGS]...")
+
+
+@click.group(
+    cls=_Group,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Turn stripped text back into readable prose.
+
+    FILE holds text that lost its stop words, punctuation, capitals and inflection; `-`, or nothing at the end of a
+    pipe, is standard input. The prose goes to standard output. Stripping it again gives the input's words: none is
+    lost, invented, reordered or replaced. What was put in is a guess; --json shows each one.
+
+    \b
+      restore article.txt
+      restore article.txt -o prose.txt
+      some-command | restore --channel transcript
+      restore strip original.txt | restore
+    """,
+)
+@click.version_option(__version__, prog_name="restore")
+def group() -> None:
+    """Hold the subcommands."""
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line, ending the process: status 0, 1 for bad data, 2 for wrong usage, 130 if interrupted."""
+    try:
+        status = group.main(args=args, prog_name="restore", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        click.echo(f"restore: {error.format_message()}", err=True)
+        sys.exit(2)
+    except RestoreError as error:
+        click.echo(f"restore: {error}", err=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader has gone: leave quietly, and keep Python from flushing into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,38 @@
+"""Every option of a restoration, with its reason, in one place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from restore.channel import Channel
+from restore.errors import RestoreError
+
+ENGINES = ("auto", "fast")
+
+
+@dataclass(frozen=True)
+class Config:
+    """How to restore. Immutable; two restorers of equal configs give equal results.
+
+    Attributes:
+        channel: how the text was stripped: a preset's name or a `Channel`. A wrong channel gives wrong forms, so
+            say it when the text is not the usual NLTK recipe's.
+        engine: `fast` is the n-gram model, which starts at once; `auto` takes the best engine that is installed.
+        model: a folder with a model made by `restore train`, in place of the one that comes with restore.
+        beam: how many hypotheses the search keeps at each input token. Wider is slower, and better until it levels off.
+
+    Raises:
+        RestoreError: an option is out of its range.
+    """
+
+    channel: str | Channel = "nltk"
+    engine: str = "auto"
+    model: str | os.PathLike[str] | None = None
+    beam: int = 8
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise RestoreError(f"engine {self.engine!r} is unknown; choose one of {', '.join(ENGINES)}")
+        if not 1 <= self.beam <= 256:
+            raise RestoreError(f"beam {self.beam} is out of range; choose 1 to 256")

@@ -1,0 +1,387 @@
+"""The decoder: a word-synchronous beam search through a lattice with a language model.
+
+All hypotheses of a beam stand in the gap before the same input token. They grow id by id: one that completes a form of
+the token moves on to the next beam, one that inserts something stays. A gap is done when as many hypotheses as the beam
+is wide have moved on with better scores than any that stayed. Scores are sums of full-vocabulary log-probabilities, so
+that a hypothesis which makes the next input word unlikely pays for it; hypotheses are only compared at the same input
+token. (Greedy or token-synchronous search fails here: at each step some stop word is likelier than the next input word.)
+
+The search is a generator: it yields requests to the model and is sent the answers, so that a caller can run several
+searches in step and put their requests to the model in one batch.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from heapq import nlargest
+from typing import Any
+
+from restore.lattice.forms import Form, FormFinder, capitalised
+from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
+from restore.models.base import Encoded, Expansion, LanguageModel, Request, Trie
+from restore.source import SourceToken
+from restore.units import SENTENCE_ENDS
+
+Asking = Generator[list[Request], list[Expansion], None]
+
+COMMIT_EVERY = 32
+"""How often, in input tokens, the search looks whether its hypotheses agree on a beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What the search adds to the model's log-probabilities, in nats. Chosen on development text.
+
+    Attributes:
+        insertion: for each inserted word, against the habit of a summed score to insert too little.
+        quote: for each opening quotation mark: it puts words into somebody's mouth.
+        survivor: for a word that the channel should have dropped and that starts a sentence here.
+    """
+
+    insertion: float = 0.0
+    quote: float = -4.0
+    survivor: float = 2.0
+
+
+class Step:
+    """One unit of a hypothesis's output, linked to the one before it."""
+
+    __slots__ = ("before", "logprob", "what")
+
+    def __init__(self, before: Step | None, what: Form | Insertion, logprob: float) -> None:
+        self.before = before
+        self.what = what
+        self.logprob = logprob
+
+
+class Hypothesis:
+    """A partial restoration: its score, where it stands in grammar and trie, and its last step."""
+
+    __slots__ = ("inserted", "left", "node", "pending", "position", "score", "state", "step", "within")
+
+    def __init__(
+        self,
+        score: float,
+        state: Any,
+        pending: int | None,
+        position: Position,
+        step: Step | None,
+        left: Side,
+        inserted: int = 0,
+        node: Trie[Any] | None = None,
+        within: str = "",
+    ) -> None:
+        self.score = score
+        self.state = state
+        self.pending = pending
+        self.position = position
+        self.step = step
+        self.left = left
+        self.inserted = inserted
+        self.node = node  # inside a unit of several ids, the trie of what is left of it
+        self.within = within  # "form" or "insertion", if inside one
+
+
+@dataclass(slots=True)
+class Growth:
+    """A candidate hypothesis, not yet made: most are never needed."""
+
+    score: float
+    parent: Hypothesis
+    node: Trie[Any]
+    child: int
+    item: Any  # the completed form or insertion, or None inside a unit of several ids
+    within: str
+
+
+def _score(growth: Growth) -> float:
+    return growth.score
+
+
+class Search:
+    """One search through one text. `run()` drives it; `committed` grows as beginnings are agreed on."""
+
+    def __init__(self, decoder: Decoder, tokens: Sequence[SourceToken]) -> None:
+        self.committed: list[Step] = []
+        self.score = 0.0
+        self._decoder = decoder
+        self._tokens = tokens
+        self._root: Step | None = None
+
+    def run(self) -> Asking:
+        """Search the whole text, leaving its best reading in `committed`."""
+        decoder, tokens = self._decoder, self._tokens
+        state = decoder.model.begin([token.core if token.word else token.text for token in tokens])
+        stacks: dict[int, list[Hypothesis]] = defaultdict(list)
+        stacks[0] = [Hypothesis(0.0, state, None, Position(), None, Side.NONE)]
+        for index in range(len(tokens)):
+            live = decoder.pruned(stacks.pop(index, []))
+            if index % COMMIT_EVERY == 0:
+                self._commit(live)
+            for growth in (yield from self._gap(index, live)):
+                made = decoder.made(growth)
+                stacks[index + growth.item.span].append(made)
+        live = decoder.pruned(stacks.pop(len(tokens), []))
+        whole = yield from self._end(live)
+        best = max(whole or live, key=lambda hypothesis: hypothesis.score)
+        self.score = best.score
+        self.committed.extend(_steps(best.step, self._root))
+
+    def _gap(self, index: int, live: list[Hypothesis]) -> Generator[list[Request], list[Expansion], list[Growth]]:
+        """Grow the hypotheses before token `index`; return those that have taken a form of it, the best first."""
+        decoder, tokens = self._decoder, self._tokens
+        done: list[Growth] = []
+        while live:
+            requests = [decoder.request(hypothesis, tokens, index) for hypothesis in live]
+            expansions = yield requests
+            growing: list[Growth] = []
+            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
+                hypothesis.state, hypothesis.pending = expansion.state, None
+                decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done)
+                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, growing)
+            live = decoder.best_of(growing, done)
+        done.sort(key=_score, reverse=True)
+        return decoder.recombined(done)
+
+    def _end(self, live: list[Hypothesis]) -> Generator[list[Request], list[Expansion], list[Hypothesis]]:
+        """Grow the hypotheses past the last token; return those whose texts are whole."""
+        decoder = self._decoder
+        whole: list[Hypothesis] = []
+        while live:
+            requests = [decoder.request(hypothesis, (), 0) for hypothesis in live]
+            expansions = yield requests
+            growing: list[Growth] = []
+            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
+                hypothesis.state, hypothesis.pending = expansion.state, None
+                if hypothesis.node is None and decoder.is_whole(hypothesis.position):
+                    whole.append(hypothesis)
+                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, growing)
+            live = decoder.best_of(growing, whole)
+        return whole
+
+    def _commit(self, live: list[Hypothesis]) -> None:
+        """Move the beginning that all hypotheses share to `committed`."""
+        chains = [_steps(hypothesis.step, self._root) for hypothesis in live]
+        shared = 0
+        for steps in zip(*chains, strict=False):
+            if any(step is not steps[0] for step in steps):
+                break
+            shared += 1
+        if shared:
+            self.committed.extend(chains[0][:shared])
+            self._root = chains[0][shared - 1]
+            self._root.before = None
+
+
+def _steps(last: Step | None, root: Step | None) -> list[Step]:
+    """Return the steps after `root` up to `last`, in order."""
+    steps = []
+    while last is not None and last is not root:
+        steps.append(last)
+        last = last.before
+    return steps[::-1]
+
+
+class Decoder:
+    """What the searches with one model and one channel share: the grammar, the tries, the beam. Thread-safe."""
+
+    def __init__(
+        self, model: LanguageModel, finder: FormFinder, grammar: GapGrammar, beam: int, weights: Weights
+    ) -> None:
+        self.model = model
+        self.finder = finder
+        self.grammar = grammar
+        self.beam = beam
+        self.weights = weights
+        self._insertions = lru_cache(maxsize=1 << 12)(self._insertion_trie)
+        self._forms = lru_cache(maxsize=1 << 15)(self._form_trie)
+
+    def search(self, tokens: Sequence[SourceToken]) -> Search:
+        """Return a search through a text, ready to run."""
+        return Search(self, tokens)
+
+    def request(self, hypothesis: Hypothesis, tokens: Sequence[SourceToken], index: int) -> Request:
+        """Return what to ask the model for a hypothesis in the gap before a token, or, without tokens, at the end."""
+        insertions: Trie[Any] | None = None
+        forms: Trie[Any] | None = None
+        if hypothesis.node is not None:
+            if hypothesis.within == "form":
+                forms = hypothesis.node
+            else:
+                insertions = hypothesis.node
+        else:
+            token = tokens[index] if tokens else None
+            position = hypothesis.position
+            insertions = self._insertions(position, hypothesis.left if position.fresh else Side.WORD, _right(token))
+            if token is not None and (position.place is Place.BREAK or not (token.break_before and self.grammar.ends)):
+                forms = self._forms(
+                    token.before, token.core, token.after, token.word,
+                    self._following(tokens, index), position.touching, position.initial,
+                )  # fmt: skip
+        return Request(hypothesis.state, hypothesis.pending, insertions, forms, self.beam + 8)
+
+    def _following(self, tokens: Sequence[SourceToken], index: int) -> tuple[str, ...]:
+        """Return the input tokens that the longest joint form starting here stands for, if there is one."""
+        longest: tuple[str, ...] = ()
+        if tokens[index].word:
+            for image, _ in self.finder.forms(tokens[index].core).joint:
+                if len(image) > len(longest):
+                    near = tokens[index : index + len(image)]
+                    if tuple(token.text for token in near) == image:
+                        longest = image
+        return longest
+
+    def _insertion_trie(self, position: Position, left: Side, right: Side) -> Trie[Insertion] | None:
+        entries = []
+        for item in self.grammar.menu(position, left, right):
+            touched = item.leads_to in (Place.OPEN, Place.DASH, Place.JOIN)
+            initial = position.initial and item.kind == "word"
+            encoded = self.model.encode(item.text, initial=initial, touched=touched, logprob=item.logprob)
+            if encoded is not None:
+                bonus = encoded.bonus + self._weight(item)
+                entries.append((Encoded(encoded.ids, bonus), item))
+        return Trie(entries) if entries else None
+
+    def _weight(self, item: Insertion) -> float:
+        if item.kind == "word":
+            return self.weights.insertion
+        return self.weights.quote if item.kind == "quote" and item.leads_to is Place.OPEN else 0.0
+
+    def _form_trie(
+        self, before: str, core: str, after: str, word: bool, following: tuple[str, ...], touching: bool, initial: bool
+    ) -> Trie[Form]:
+        entries = []
+        for form in self.candidates(core, word, following, initial):
+            whole = replace(form, text=before + form.text + after, after=after) if before or after else form
+            text = ("" if touching else " ") + whole.text
+            encoded = self.model.encode(text, initial=initial, touched=False, logprob=form.logprob)
+            if encoded is not None:
+                bonus = encoded.bonus
+                if form.kept and initial and word:
+                    bonus += self.weights.survivor
+                entries.append((Encoded(encoded.ids, bonus), whole))
+        return Trie(entries)
+
+    def candidates(self, core: str, word: bool, following: tuple[str, ...], initial: bool) -> list[Form]:
+        """Return the forms that a core, or it and the tokens that follow, may have in one place."""
+        if not word:
+            return list(self.finder.kept(core))
+        if self.finder.channel.lowercase and core != core.lower():
+            return list(self.finder.given(core))
+        found = self.finder.forms(core)
+        joint = [form for image, form in found.joint if image == following[: len(image)]]
+        forms = (*found.single, *joint)
+        if not initial:
+            return list(forms)
+        started: dict[str, Form] = {}
+        for form in forms:
+            image = (core,) if form.span == 1 else following[: form.span]
+            upper = capitalised(form)
+            if not form.kept and not self.finder.makes(upper.text, image):
+                upper = form
+            started.setdefault(upper.text, upper)
+        return list(started.values())
+
+    def grow_forms(
+        self, parent: Hypothesis, node: Trie[Any] | None, logprobs: Sequence[float], growing: list[Growth], done: list[Growth]
+    ) -> None:
+        """Add what a hypothesis becomes by each id of a form node: complete in `done`, else in `growing`."""
+        if node is None:
+            return
+        for child, logprob in enumerate(logprobs):
+            score = parent.score + logprob
+            for form, bonus in node.items[child]:
+                done.append(Growth(score + bonus, parent, node, child, form, "form"))
+            if node.next[child] is not None:
+                growing.append(Growth(score, parent, node, child, None, "form"))
+
+    def grow_insertions(
+        self, parent: Hypothesis, node: Trie[Any] | None, best: Sequence[tuple[int, float]], growing: list[Growth]
+    ) -> None:
+        """Add what a hypothesis becomes by the best ids of an insertion node."""
+        if node is None:
+            return
+        for child, logprob in best:
+            score = parent.score + logprob
+            for item, bonus in node.items[child]:
+                growing.append(Growth(score + bonus, parent, node, child, item, "insertion"))
+            if node.next[child] is not None:
+                growing.append(Growth(score, parent, node, child, None, "insertion"))
+
+    def best_of(self, growing: list[Growth], done: Sequence[Growth | Hypothesis]) -> list[Hypothesis]:
+        """Make the best growing candidates, but none that all of a beam of done ones beat already."""
+        threshold = float("-inf")
+        if len(done) >= self.beam:
+            threshold = nlargest(self.beam, (one.score for one in done))[-1]
+        return [self.made(growth) for growth in nlargest(self.beam, growing, key=_score) if growth.score > threshold]
+
+    def recombined(self, done: list[Growth]) -> list[Growth]:
+        """Keep, of candidates in order of score, the best of each future, a beam of them for each span."""
+        kept: list[Growth] = []
+        seen: set[Hashable] = set()
+        width: dict[int, int] = defaultdict(int)
+        for growth in done:
+            span = growth.item.span
+            if width[span] >= self.beam:
+                continue
+            position = growth.parent.position
+            future = self.model.key(growth.parent.state, int(growth.node.ids[growth.child]))
+            if future is not None:
+                key = (future, position.bracket, position.quote, span)
+                if key in seen:
+                    continue
+                seen.add(key)
+            width[span] += 1
+            kept.append(growth)
+        return kept
+
+    def pruned(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """Keep the best hypotheses of a beam."""
+        return nlargest(self.beam, hypotheses, key=lambda hypothesis: hypothesis.score)
+
+    def made(self, growth: Growth) -> Hypothesis:
+        """Make the hypothesis of a candidate."""
+        parent, item = growth.parent, growth.item
+        pending = int(growth.node.ids[growth.child])
+        if item is None:
+            return Hypothesis(
+                growth.score, parent.state, pending, parent.position, parent.step, parent.left,
+                parent.inserted, growth.node.next[growth.child], growth.within,
+            )  # fmt: skip
+        step = Step(parent.step, item, growth.score - parent.score)
+        if isinstance(item, Form):
+            return Hypothesis(growth.score, parent.state, pending, _after(parent.position, item), step, _left(item))
+        inserted = parent.inserted + 1
+        position = parent.position.after(item, inserted < MAX_INSERTIONS)
+        return Hypothesis(growth.score, parent.state, pending, position, step, parent.left, inserted)
+
+    def is_whole(self, position: Position) -> bool:
+        """Tell whether a text may end at a position."""
+        if not self.grammar.ends:
+            return True
+        return position.place in ENDED and not (position.bracket or position.quote)
+
+
+def _right(token: SourceToken | None) -> Side:
+    if token is None:
+        return Side.NONE
+    return side_of(token.core if token.word and not token.before else "x")
+
+
+def _left(form: Form) -> Side:
+    return side_of(form.text)
+
+
+def _after(position: Position, form: Form) -> Position:
+    """Return the position after a form, which depends on the marks that the input gave with it."""
+    after = position.after_form()
+    marks = form.after if any(char.isalnum() for char in form.text) else form.text
+    bare = marks.rstrip("\"')]}\u201d\u2019")
+    if bare and (bare[-1] in SENTENCE_ENDS):
+        return replace(after, place=Place.END, initial=True)
+    if bare and bare[-1] in ",;:":
+        return replace(after, place=Place.COMMA)
+    return after

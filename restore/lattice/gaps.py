@@ -1,0 +1,260 @@
+"""Gaps: what may stand between two input tokens, as a small grammar of insertions.
+
+A gap is a string of insertions: words that the channel drops, marks, breaks. The grammar walks from position to
+position, and a position says what may follow, so that sentences start with a capital and end with a mark, brackets and
+quotation marks balance, and a joiner joins two tokens. Every insertion was put through the channel between two real
+words: it is legal because it vanishes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from restore.channel import Channel
+from restore.lexicon import Lexicon
+from restore.units import CLITICS
+
+MAX_INSERTIONS = 8
+"""A gap takes no more words once it has so many insertions; marks may still end what it began."""
+FREQUENT = 8000
+"""How many of the lexicon's most frequent forms are tried as insertions."""
+_PROBE = "table"
+
+
+class Place(enum.Enum):
+    """Where in the grammar the text so far ends."""
+
+    WORD = "after a word"
+    CLITIC = "after a possessive or a contracted verb"
+    COMMA = "after a comma, semicolon or colon"
+    END = "after a sentence end"
+    BREAK = "at the start of a paragraph, or of the text"
+    OPEN = "after an opening mark, which the next word touches"
+    DASH = "after a dash that the next word touches"
+    CLOSE = "after a closing mark"
+    END_CLOSE = "after a sentence end and a closing mark"
+    JOIN = "after a joiner: the next token must follow at once"
+
+    @property
+    def touching(self) -> bool:
+        """Whether the next word has no space before it."""
+        return self in TOUCHING
+
+
+TOUCHING = frozenset({Place.BREAK, Place.OPEN, Place.DASH, Place.JOIN})
+"""Places after which the next word has no space before it."""
+ENDED = frozenset({Place.END, Place.END_CLOSE, Place.BREAK})
+"""Places where the text is whole."""
+
+
+class Side(enum.Enum):
+    """What a gap knows of the token on one side of it."""
+
+    WORD = "word"
+    DIGITS = "number"
+    DIGITS1 = "number of one or two digits"
+    DIGITS2 = "number of two digits, 00 to 59"
+    DIGITS3 = "number of three digits"
+    NONE = "nothing: the text starts or ends here"
+
+
+def side_of(token: str | None) -> Side:
+    """Return what a gap knows of a token; None stands for the start or end of the text."""
+    if token is None:
+        return Side.NONE
+    if not (token.isascii() and token.isdigit()):
+        return Side.WORD
+    if len(token) == 2 and token < "60":
+        return Side.DIGITS2
+    return {1: Side.DIGITS1, 2: Side.DIGITS1, 3: Side.DIGITS3}.get(len(token), Side.DIGITS)
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """Something to insert.
+
+    Attributes:
+        text: with the space before it, if any.
+        kind: `word`, `mark`, `break`, `bracket`, `quote`, `sign` or `join`.
+        leads_to: the place after it.
+        logprob: a word's log-probability by the lexicon alone, in nats.
+    """
+
+    text: str
+    kind: str
+    leads_to: Place
+    logprob: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position in the grammar: all that decides what may follow.
+
+    Attributes:
+        place: where the text so far ends.
+        initial: whether the next word starts a sentence.
+        bracket, quote: whether a bracket or a quotation mark is open.
+        fresh: whether nothing has been inserted in this gap yet.
+        room: whether the gap may take more words.
+    """
+
+    place: Place = Place.BREAK
+    initial: bool = True
+    bracket: bool = False
+    quote: bool = False
+    fresh: bool = True
+    room: bool = True
+
+    def after(self, insertion: Insertion, room: bool) -> Position:
+        """Return the position after an insertion."""
+        place = insertion.leads_to
+        bracket, quote = self.bracket, self.quote
+        if insertion.kind == "bracket":
+            bracket = not bracket
+        elif insertion.kind == "quote":
+            quote = not quote
+        initial = self.initial
+        if place in ENDED:
+            initial = True
+        elif insertion.kind not in ("bracket", "quote", "sign"):
+            initial = False
+        return Position(place, initial, bracket, quote, False, room)
+
+    def after_form(self) -> Position:
+        """Return the position after a token's form: the next gap is fresh."""
+        return Position(Place.WORD, False, self.bracket, self.quote)
+
+    @property
+    def touching(self) -> bool:
+        """Whether the next word has no space before it."""
+        return self.place.touching
+
+
+_MARKS = (
+    Insertion(",", "mark", Place.COMMA),
+    Insertion(";", "mark", Place.COMMA),
+    Insertion(":", "mark", Place.COMMA),
+)
+_ENDS = (
+    Insertion(".", "mark", Place.END),
+    Insertion("?", "mark", Place.END),
+    Insertion("!", "mark", Place.END),
+    Insertion("...", "mark", Place.END),
+)
+_DASHES = (Insertion("\u2014", "mark", Place.DASH), Insertion(" \u2014", "mark", Place.COMMA))
+_CLITICS = tuple(Insertion(clitic, "word", Place.CLITIC) for clitic in CLITICS) + (
+    Insertion("'", "mark", Place.CLITIC),
+)
+_BREAK = Insertion("\n", "break", Place.BREAK)
+_OPEN_BRACKET, _CLOSE_BRACKET = Insertion(" (", "bracket", Place.OPEN), Insertion(")", "bracket", Place.CLOSE)
+_OPEN_QUOTE, _CLOSE_QUOTE = Insertion(' "', "quote", Place.OPEN), Insertion('"', "quote", Place.CLOSE)
+_START_QUOTE = Insertion('"', "quote", Place.OPEN)
+_END_BRACKET, _END_QUOTE = Insertion(")", "bracket", Place.END_CLOSE), Insertion('"', "quote", Place.END_CLOSE)
+_PERCENT = Insertion("%", "mark", Place.CLOSE)
+_SIGNS = tuple(Insertion(f" {sign}", "sign", Place.JOIN) for sign in "$\u00a3\u20ac")
+_AMPERSAND = Insertion(" &", "mark", Place.COMMA)
+_JOINERS = {joiner: Insertion(joiner, "join", Place.JOIN) for joiner in "-/,.:'"}
+_ANY_DIGITS = frozenset({Side.DIGITS, Side.DIGITS1, Side.DIGITS2, Side.DIGITS3})
+
+
+class GapGrammar:
+    """The insertions that a channel allows, by position. Safe to share between threads."""
+
+    def __init__(self, channel: Channel, lexicon: Lexicon) -> None:
+        self._channel = channel
+        self._probe = [token.text for token in channel.tokens(_PROBE)]
+        self.words: dict[str, float] = {
+            entry.form: entry.logprob
+            for entry in lexicon.frequent(FREQUENT)
+            if not channel.tokens(entry.form) and any(char.isalpha() for char in entry.form)
+        }
+        """The words that the channel drops, with their log-probabilities in nats."""
+        self._legal = lru_cache(maxsize=1 << 16)(self._vanishes)
+        self.ends = self._legal(_ENDS[0])
+
+    def menu(self, position: Position, left: Side, right: Side) -> tuple[Insertion, ...]:
+        """Return what may be inserted at a position, between tokens of the given kinds."""
+        if not self._probe:
+            return ()
+        return tuple(item for item in self._grammar(position, left, right) if self._legal(item))
+
+    def _vanishes(self, insertion: Insertion) -> bool:
+        """Put an insertion between two words and see whether the channel makes it vanish."""
+        glue = "" if insertion.leads_to in TOUCHING and insertion is not _BREAK else " "
+        if insertion.kind == "break" or insertion in (_START_QUOTE, _END_BRACKET, _END_QUOTE):
+            return self._stripped(_PROBE + " " + insertion.text + glue + _PROBE) or self._stripped(
+                _PROBE + insertion.text + glue + _PROBE
+            )
+        return self._stripped(_PROBE + insertion.text + glue + _PROBE)
+
+    def _stripped(self, text: str) -> bool:
+        return [token.text for token in self._channel.iterate(text)] == self._probe * 2
+
+    def _grammar(self, position: Position, left: Side, right: Side) -> Iterator[Insertion]:
+        place = position.place
+        if place is Place.JOIN:
+            return
+        if position.fresh and place is Place.WORD and left is not Side.NONE and right is not Side.NONE:
+            yield from self._joiners(left, right)
+        if place is Place.WORD:
+            yield from _CLITICS
+            if position.fresh and left in _ANY_DIGITS:
+                yield _PERCENT
+            if right is not Side.NONE:
+                yield _AMPERSAND
+        if place in (Place.WORD, Place.CLITIC, Place.CLOSE):
+            yield from _MARKS
+            yield from _ENDS
+            yield from _DASHES
+            if position.bracket:
+                yield _CLOSE_BRACKET
+        if place in (Place.WORD, Place.CLITIC, Place.COMMA, Place.CLOSE) and position.quote:
+            yield _CLOSE_QUOTE
+        if place is Place.END:
+            if position.bracket:
+                yield _END_BRACKET
+            if position.quote:
+                yield _END_QUOTE
+        if right is not Side.NONE:
+            yield from self._openers(position, right)
+            if place in (Place.END, Place.END_CLOSE) and not position.bracket and not position.quote:
+                yield _BREAK
+        if position.room:
+            yield from self._words(position)
+
+    def _openers(self, position: Position, right: Side) -> Iterator[Insertion]:
+        place = position.place
+        if place is Place.OPEN or place is Place.DASH:
+            spaced: tuple[Insertion, ...] = ()
+        elif place is Place.BREAK:
+            spaced = () if position.quote else (_START_QUOTE,)
+        else:
+            spaced = (*(() if position.quote else (_OPEN_QUOTE,)), *(() if position.bracket else (_OPEN_BRACKET,)))
+        yield from spaced
+        if right in _ANY_DIGITS and place not in TOUCHING:
+            yield from _SIGNS
+
+    def _joiners(self, left: Side, right: Side) -> Iterator[Insertion]:
+        yield _JOINERS["-"]
+        yield _JOINERS["/"]
+        if left in _ANY_DIGITS and right in _ANY_DIGITS:
+            yield _JOINERS["."]
+            if left is not Side.DIGITS and right is Side.DIGITS3:
+                yield _JOINERS[","]
+            if left in (Side.DIGITS1, Side.DIGITS2) and right is Side.DIGITS2:
+                yield _JOINERS[":"]
+        elif left is Side.WORD and right is Side.WORD:
+            yield _JOINERS["'"]
+            yield _JOINERS["."]
+
+    def _words(self, position: Position) -> Iterator[Insertion]:
+        space = "" if position.touching else " "
+        seen = set()
+        for word, logprob in self.words.items():
+            text = word[:1].upper() + word[1:] if position.initial else word
+            if text not in seen:
+                seen.add(text)
+                yield Insertion(space + text, "word", Place.WORD, logprob)

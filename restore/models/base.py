@@ -1,0 +1,112 @@
+"""The language-model protocol: the only thing the decoder knows of a model.
+
+A model walks along the restored text id by id. What an id is, a word or a piece of one, is the model's own affair: the
+decoder builds tries of ids by asking the model to `encode` units, and walks them by asking it to `expand` states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A string of units as ids, with what to add to their summed log-probability, in nats."""
+
+    ids: tuple[int, ...]
+    bonus: float = 0.0
+
+
+class Trie(Generic[Item]):
+    """A trie of ids: the items that end at each child, and the children's own tries.
+
+        ids       [n] the ids that may come next
+        items[c]  the items that are complete with ids[c], each with its bonus in nats
+        next[c]   the trie of what may follow ids[c], or None
+        cache     whatever a model remembers about this node
+    """
+
+    __slots__ = ("cache", "ids", "items", "next")
+
+    def __init__(self, entries: Iterable[tuple[Encoded, Item]]) -> None:
+        items: dict[int, list[tuple[Item, float]]] = {}
+        longer: dict[int, list[tuple[Encoded, Item]]] = {}
+        for encoded, item in entries:
+            first, rest = encoded.ids[0], encoded.ids[1:]
+            items.setdefault(first, [])
+            if rest:
+                longer.setdefault(first, []).append((Encoded(rest, encoded.bonus), item))
+            else:
+                items[first].append((item, encoded.bonus))
+        self.ids: npt.NDArray[np.int64] = np.fromiter(items, np.int64, len(items))
+        self.items: list[list[tuple[Item, float]]] = list(items.values())
+        self.next: list[Trie[Item] | None] = [Trie(longer[first]) if first in longer else None for first in items]
+        self.cache: Any = None
+
+
+@dataclass(slots=True)
+class Request:
+    """One state to move on and to look ahead from.
+
+    Attributes:
+        state: a state that the model gave.
+        pending: the id to move on by; None at the start.
+        insertions: the trie node whose best children are wanted, or None.
+        forms: the trie node of which every child is wanted, or None.
+        best: how many children of `insertions` are wanted.
+    """
+
+    state: Any
+    pending: int | None
+    insertions: Trie[Any] | None
+    forms: Trie[Any] | None
+    best: int
+
+
+@dataclass(slots=True)
+class Expansion:
+    """What a model says of one request.
+
+    Attributes:
+        state: the state after the pending id.
+        insertions: (child, log-probability) of the best children of the insertion node, best first.
+        forms: the log-probabilities of all children of the form node, in nats.
+    """
+
+    state: Any
+    insertions: Sequence[tuple[int, float]]
+    forms: Sequence[float]
+
+
+class LanguageModel(Protocol):
+    """What the decoder asks of a language model. Log-probabilities are over the model's full vocabulary, in nats."""
+
+    @property
+    def name(self) -> str:
+        """The engine and the checksum of its data, as results and signatures show them."""
+
+    def begin(self, source: Sequence[str]) -> Any:
+        """Return the state at the start of a text whose input tokens are given."""
+
+    def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
+        """Return a string of units as ids, or None if the model cannot write it.
+
+        Args:
+            text: one insertion or form, with the space before it if it has one.
+            initial: whether it starts a sentence.
+            touched: whether a letter or digit follows it without a space.
+            logprob: log P(text) among all running words by the lexicon, in nats, for words that the model lacks.
+        """
+
+    def expand(self, requests: Sequence[Request]) -> list[Expansion]:
+        """Move each state on by its pending id, and look ahead from there."""
+
+    def key(self, state: Any, pending: int | None) -> Hashable | None:
+        """Return a key such that hypotheses of equal keys have equal futures, or None if there is no such key."""

@@ -1,0 +1,70 @@
+"""The n-gram model behind the language-model protocol: one id a unit."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from restore.models.base import Encoded, Expansion, Request, Trie
+from restore.models.ngram import NgramModel
+from restore.units import is_word, segment
+
+
+class WordModel:
+    """Walks an n-gram model for the decoder. A state is the model's context: the last few ids."""
+
+    def __init__(self, model: NgramModel) -> None:
+        self._model = model
+
+    @property
+    def name(self) -> str:
+        """The engine's name with the checksum of its data."""
+        return f"fast:{self._model.checksum}"
+
+    def begin(self, source: Sequence[str]) -> Any:
+        """Return the context at a document's start; the n-gram model does not look at the input."""
+        return self._model.start
+
+    def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
+        """Return the pieces of a string of units; a word outside the vocabulary is its class and its own share of it."""
+        units = segment(text)
+        ids, bonus = [], 0.0
+        for place, unit in enumerate(units):
+            following = not is_word(unit) and (units[place + 1][:1].isalnum() if place + 1 < len(units) else touched)
+            piece = self._model.piece(unit, initial=initial and place == 0, joiner=following)
+            ids.append(piece)
+            if self._model.is_class(piece) and unit.strip(" ").isalpha():
+                bonus += logprob - float(self._model.class_logprob[piece])
+        return Encoded(tuple(ids), bonus) if ids else None
+
+    def expand(self, requests: Sequence[Request]) -> list[Expansion]:
+        """Move each context on and look up what may follow."""
+        return [self._expand(request) for request in requests]
+
+    def _expand(self, request: Request) -> Expansion:
+        model = self._model
+        state = request.state if request.pending is None else model.push(request.state, request.pending)
+        insertions: list[tuple[int, float]] = []
+        if request.insertions is not None and len(request.insertions.ids):
+            mask, children = _mask(request.insertions, len(model.class_logprob))
+            ids, logprobs = model.continuations(state, mask, request.best)
+            insertions = [(children[piece], logprob) for piece, logprob in zip(ids.tolist(), logprobs.tolist(), strict=True)]
+        forms: Sequence[float] = ()
+        if request.forms is not None:
+            forms = model.logprobs(state, request.forms.ids).tolist()
+        return Expansion(state, insertions, forms)
+
+    def key(self, state: Any, pending: int | None) -> Hashable | None:
+        """Return the context: all that the future depends on."""
+        return state if pending is None else self._model.push(state, pending)
+
+
+def _mask(node: Trie[Any], size: int) -> tuple[Any, dict[int, int]]:
+    """Return a node's ids as a mask over the vocabulary, and the child of each id; remembered at the node."""
+    if node.cache is None:
+        mask = np.zeros(size, dtype=bool)
+        mask[node.ids] = True
+        node.cache = (mask, {int(piece): child for child, piece in enumerate(node.ids)})
+    return node.cache  # type: ignore[no-any-return]

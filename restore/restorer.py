@@ -1,0 +1,165 @@
+"""The pipeline: from an input text to a Restoration, with everything loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from threading import Lock
+from typing import Any
+
+from restore.bundle import resources_folder
+from restore.channel import Channel, get_channel
+from restore.config import Config
+from restore.decoder import Decoder, Search, Weights
+from restore.lattice import FormFinder, GapGrammar
+from restore.lexicon import Lexicon, default_lexicon
+from restore.models.base import LanguageModel
+from restore.restoration import Assembler, Restoration
+from restore.source import SourceToken, read_source
+
+READABLE_SHARE = 0.2
+"""Share of stop words among the input tokens from which a text cannot have been stripped of them."""
+READABLE_TOKENS = 10
+"""Shorter texts are never taken for readable."""
+
+UNSTRIPPED = (
+    "{share:.0%} of the words are ones that the {channel} channel drops, so this text was not stripped by it; "
+    "it is returned unchanged (choose another channel, or none)"
+)
+
+
+class Restorer:
+    """Restores texts. Holds the models, which are loaded on first use; safe to use from several threads.
+
+    Args:
+        config: the options; those given by name replace its own.
+
+    Raises:
+        RestoreError: an option is out of its range.
+    """
+
+    def __init__(self, config: Config | None = None, **options: Any) -> None:
+        if config is None:
+            config = Config(**options)
+        elif options:
+            config = Config(**{**config.__dict__, **options})
+        self.config = config
+        self.channel: Channel = get_channel(config.channel)
+        self._lock = Lock()
+
+    @cached_property
+    def _lexicon(self) -> Lexicon:
+        return default_lexicon()
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        finder = FormFinder(self.channel, self._lexicon)
+        grammar = GapGrammar(self.channel, self._lexicon)
+        return Decoder(self._model, finder, grammar, self.config.beam, Weights())
+
+    @cached_property
+    def _model(self) -> LanguageModel:
+        from restore.models.ngram import NgramModel
+        from restore.models.words import WordModel
+
+        return WordModel(NgramModel.open(self.config.model or resources_folder() / "ngram"))
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine in use, with the checksum of its data."""
+        return self._loaded().model.name
+
+    def _loaded(self) -> Decoder:
+        with self._lock:
+            return self._decoder
+
+    def restore(self, text: str) -> Restoration:
+        """Restore one text.
+
+        Args:
+            text: stripped text, of any length; white space separates its tokens.
+
+        Returns:
+            The restored text with its edits.
+
+        Raises:
+            ResourceError: a model or data file is missing or damaged.
+        """
+        decoder = self._loaded()
+        tokens = list(read_source(text, self.channel))
+        notes: tuple[str, ...] = ()
+        if not tokens:
+            return self._result(text, Assembler(text, tokens), ("the text has no words",), 0.0)
+        share = self._dropped_share(tokens)
+        if share > READABLE_SHARE and len(tokens) >= READABLE_TOKENS:
+            note = UNSTRIPPED.format(share=share, channel=self.channel.name)
+            return Restoration(text, text, (), channel=self.channel.name, engine=decoder.model.name, notes=(note,))
+        search = decoder.search(tokens)
+        _drive(search, decoder.model)
+        assembler = Assembler(text, tokens)
+        for step in search.committed:
+            assembler.add(step.what)
+        return self._result(text, assembler, notes, search.score)
+
+    def restore_many(self, texts: Iterable[str]) -> Iterator[Restoration]:
+        """Restore texts one after the other, in order, as they come."""
+        for text in texts:
+            yield self.restore(text)
+
+    def _result(self, source: str, assembler: Assembler, notes: tuple[str, ...], score: float) -> Restoration:
+        text = assembler.finish()
+        return Restoration(
+            text=text,
+            source=source,
+            edits=tuple(assembler.edits),
+            kept=tuple(assembler.kept),
+            spans=tuple(assembler.spans),
+            channel=self.channel.name,
+            engine=self.engine,
+            notes=notes,
+            score=score,
+        )
+
+    def _dropped_share(self, tokens: list[SourceToken]) -> float:
+        words = [token.core for token in tokens if token.word]
+        dropped = sum(self.channel.image(word) is None for word in words)
+        return dropped / len(tokens)
+
+
+def _drive(search: Search, model: LanguageModel) -> None:
+    """Run one search to its end."""
+    asking = search.run()
+    try:
+        requests = next(asking)
+        while True:
+            requests = asking.send(model.expand(requests))
+    except StopIteration:
+        return
+
+
+def restore_text(text: str, config: Config | None = None, **options: Any) -> Restoration:
+    """Restore one stripped text.
+
+    >>> str(restore_text(""))
+    ''
+
+    Args:
+        text: stripped text.
+        config: the options, or give them by name (`channel="stemmed"`).
+
+    Raises:
+        RestoreError: an option is out of its range, or a data file is missing or damaged.
+    """
+    return _restorer(config, tuple(sorted(options.items()))).restore(text)
+
+
+def _restorer(config: Config | None, options: tuple[tuple[str, Any], ...]) -> Restorer:
+    key = (config, options)
+    with _RESTORERS_LOCK:
+        if key not in _RESTORERS:
+            _RESTORERS[key] = Restorer(config, **dict(options))
+        return _RESTORERS[key]
+
+
+_RESTORERS: dict[Any, Restorer] = {}
+_RESTORERS_LOCK = Lock()

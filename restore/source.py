@@ -1,0 +1,68 @@
+"""The input as the channel left it: its tokens, where they stand, and what else it still holds.
+
+Input is cut at white space. A piece that is one word for the channel is a *token*. Else its outer marks are set aside
+(`deport,` → `deport` and `,`) and kept where they are; a core that is still no single word for the channel (`café`,
+`6,000` or an address under the `nltk` channel) is *opaque*: it stands in the output as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from restore.channel import Channel
+
+_PIECE = re.compile(r"\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceToken:
+    """One white-space separated piece of the input.
+
+    Attributes:
+        before, core, after: the piece, cut into outer marks and what they enclose.
+        start, end: the place of the whole piece in the input, in characters.
+        word: whether the core is one word for the channel.
+        break_before: whether a blank line stands before it, which ends a paragraph.
+    """
+
+    before: str
+    core: str
+    after: str
+    start: int
+    end: int
+    word: bool
+    break_before: bool
+
+    @property
+    def text(self) -> str:
+        """The whole piece."""
+        return self.before + self.core + self.after
+
+
+def read_source(text: str, channel: Channel) -> Iterator[SourceToken]:
+    """Yield the tokens of an input text, in order."""
+    last = 0
+    for match in _PIECE.finditer(text):
+        piece, start, end = match.group(), match.start(), match.end()
+        break_before = last > 0 and text.count("\n", last, start) > 1
+        last = end
+        if channel.word.fullmatch(piece):
+            yield SourceToken("", piece, "", start, end, True, break_before)
+            continue
+        before, core, after = _outer(piece)
+        word = bool(core) and channel.word.fullmatch(core) is not None
+        # A mark that the channel would have kept inside the word belongs to an opaque core.
+        if word and [token.start for token in channel.tokens(piece)] not in ([len(before)], []):
+            before, core, after, word = "", piece, "", False
+        yield SourceToken(before, core, after, start, end, word, break_before)
+
+
+def _outer(piece: str) -> tuple[str, str, str]:
+    start, end = 0, len(piece)
+    while start < end and not piece[start].isalnum():
+        start += 1
+    while end > start and not piece[end - 1].isalnum():
+        end -= 1
+    return (piece[:start], piece[start:end], piece[end:]) if start < end else ("", piece, "")

@@ -1,0 +1,64 @@
+"""Read the documents of a corpus file, one by one.
+
+A corpus file (`.txt`, `.txt.xz` or `.txt.gz`, UTF-8) holds documents: paragraphs, one a line, closed by a
+blank line and a line `%%%`. A text without `%%%` is one document.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from restore.errors import InputError
+
+CLOSE = "%%%"
+
+UNREADABLE = "{path}: {why}; give a UTF-8 text, plain (.txt) or packed (.txt.xz, .txt.gz)"
+UNDECODABLE = "{path}, line {line}: byte {byte:#04x} is not UTF-8; convert the file to UTF-8"
+
+
+def read_documents(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Yield each document of a corpus file: its paragraphs, joined by line breaks, with none at the end.
+
+    Blank lines and the spaces around paragraphs are left out, and so are documents without a paragraph.
+
+    Raises:
+        InputError: the file is missing, is not packed as its name says, or has bytes that are not UTF-8.
+    """
+    paragraphs: list[str] = []
+    try:
+        with _open(Path(path)) as stream:
+            for number, raw in enumerate(stream, 1):
+                line = _decode(raw, path, number).strip()
+                if line == CLOSE:
+                    if paragraphs:
+                        yield "\n".join(paragraphs)
+                    paragraphs = []
+                elif line:
+                    paragraphs.append(line)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or str(error) or "unreadable"
+        raise InputError(UNREADABLE.format(path=os.fspath(path), why=why)) from error
+    if paragraphs:
+        yield "\n".join(paragraphs)
+
+
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix == ".xz":
+        return lzma.open(path, "rb")
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")
+    return path.open("rb")
+
+
+def _decode(raw: bytes, path: str | os.PathLike[str], number: int) -> str:
+    try:
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        byte = raw[error.start]
+        raise InputError(UNDECODABLE.format(path=os.fspath(path), line=number, byte=byte)) from error
