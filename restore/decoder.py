@@ -121,7 +121,10 @@ class Search:
             live = decoder.pruned(stacks.pop(index, []))
             if index % COMMIT_EVERY == 0:
                 self._commit(live)
-            for growth in (yield from self._gap(index, live)):
+            moved = yield from self._gap(index, live)
+            if not moved:  # marks that the input gave may leave no way to end a paragraph: go on in it
+                moved = yield from self._gap(index, live, plain=True)
+            for growth in moved:
                 made = decoder.made(growth)
                 stacks[index + growth.item.span].append(made)
         live = decoder.pruned(stacks.pop(len(tokens), []))
@@ -130,12 +133,20 @@ class Search:
         self.score = best.score
         self.committed.extend(_steps(best.step, self._root))
 
-    def _gap(self, index: int, live: list[Hypothesis]) -> Generator[list[Request], list[Expansion], list[Growth]]:
-        """Grow the hypotheses before token `index`; return those that have taken a form of it, the best first."""
+    def _gap(
+        self, index: int, live: list[Hypothesis], plain: bool = False
+    ) -> Generator[list[Request], list[Expansion], list[Growth]]:
+        """Grow the hypotheses before token `index`; return those that have taken a form of it, the best first.
+
+        Args:
+            index: the input token.
+            live: the hypotheses, all before that token.
+            plain: let the form follow at once, whatever stands between the tokens in the input.
+        """
         decoder, tokens = self._decoder, self._tokens
         done: list[Growth] = []
         while live:
-            requests = [decoder.request(hypothesis, tokens, index) for hypothesis in live]
+            requests = [decoder.request(hypothesis, tokens, index, plain) for hypothesis in live]
             expansions = yield requests
             growing: list[Growth] = []
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
@@ -203,7 +214,9 @@ class Decoder:
         """Return a search through a text, ready to run."""
         return Search(self, tokens)
 
-    def request(self, hypothesis: Hypothesis, tokens: Sequence[SourceToken], index: int) -> Request:
+    def request(
+        self, hypothesis: Hypothesis, tokens: Sequence[SourceToken], index: int, plain: bool = False
+    ) -> Request:
         """Return what to ask the model for a hypothesis in the gap before a token, or, without tokens, at the end."""
         insertions: Trie[Any] | None = None
         forms: Trie[Any] | None = None
@@ -215,13 +228,21 @@ class Decoder:
         else:
             token = tokens[index] if tokens else None
             position = hypothesis.position
-            insertions = self._insertions(position, hypothesis.left if position.fresh else Side.WORD, _right(token))
-            if token is not None and (position.place is Place.BREAK or not (token.break_before and self.grammar.ends)):
+            right = Side.WORD if plain else self._right(token)
+            insertions = self._insertions(position, hypothesis.left if position.fresh else Side.WORD, right)
+            if token is not None and (position.place is Place.BREAK or right is not Side.BREAK):
                 forms = self._forms(
                     token.before, token.core, token.after, token.word,
                     self._following(tokens, index), position.touching, position.initial,
                 )  # fmt: skip
         return Request(hypothesis.state, hypothesis.pending, insertions, forms, self.beam + 8)
+
+    def _right(self, token: SourceToken | None) -> Side:
+        if token is None:
+            return Side.NONE
+        if token.break_before and self.grammar.ends:
+            return Side.BREAK
+        return side_of(token.core if token.word and not token.before else "x")
 
     def _following(self, tokens: Sequence[SourceToken], index: int) -> tuple[str, ...]:
         """Return the input tokens that the longest joint form starting here stands for, if there is one."""
@@ -363,12 +384,6 @@ class Decoder:
         if not self.grammar.ends:
             return True
         return position.place in ENDED and not (position.bracket or position.quote)
-
-
-def _right(token: SourceToken | None) -> Side:
-    if token is None:
-        return Side.NONE
-    return side_of(token.core if token.word and not token.before else "x")
 
 
 def _left(form: Form) -> Side:

@@ -121,9 +121,11 @@ class Restorer:
         )
 
     def _dropped_share(self, tokens: list[SourceToken]) -> float:
-        words = [token.core for token in tokens if token.word]
-        dropped = sum(self.channel.image(word) is None for word in words)
-        return dropped / len(tokens)
+        """Return the share of tokens that the channel would have dropped and could not have made of other words."""
+        words = (token.core for token in tokens if token.word)
+        dropped = (word for word in words if self.channel.image(word) is None)
+        finder = self._decoder.finder
+        return sum(finder.forms(word.lower()).single[0].kept for word in dropped) / len(tokens)
 
 
 def _drive(search: Search, model: LanguageModel) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from restore import Restorer
+from restore.models.base import Encoded, Expansion, Request
+from restore.units import segment
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,3 +24,53 @@ def seed_text() -> str:
 @pytest.fixture(scope="session")
 def fast() -> Restorer:
     return Restorer(engine="fast")
+
+
+class ChanceModel:
+    """A language model that likes things by chance, but always the same things: it finds odd paths in the lattice."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    @property
+    def name(self) -> str:
+        return f"chance:{self._seed}"
+
+    def begin(self, source: Sequence[str]) -> int:
+        return 0
+
+    def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
+        return Encoded(tuple(zlib.crc32(unit.encode()) for unit in segment(text)))
+
+    def expand(self, requests: Sequence[Request]) -> list[Expansion]:
+        expansions = []
+        for request in requests:
+            state = request.state if request.pending is None else request.pending
+            insertions: list[tuple[int, float]] = []
+            forms: list[float] = []
+            if request.insertions is not None:
+                scored = [(child, self._like(state, piece)) for child, piece in enumerate(request.insertions.ids)]
+                insertions = sorted(scored, key=lambda pair: -pair[1])[: request.best]
+            if request.forms is not None:
+                forms = [self._like(state, piece) for piece in request.forms.ids]
+            expansions.append(Expansion(state, insertions, forms))
+        return expansions
+
+    def key(self, state: int, pending: int | None) -> int:
+        return state if pending is None else pending
+
+    def _like(self, state: int, piece: int) -> float:
+        return -((state * 31 + int(piece) * 17 + self._seed * 101) % 1009) / 100
+
+
+class ChanceRestorer(Restorer):
+    """A restorer with a model of chance, so that tests of the promise depend on no weights."""
+
+    @property
+    def _model(self) -> ChanceModel:  # type: ignore[override]
+        return ChanceModel(7)
+
+
+@pytest.fixture(scope="session")
+def by_chance() -> Callable[[str], Restorer]:
+    return lru_cache(maxsize=None)(lambda channel: ChanceRestorer(channel=channel, beam=3))

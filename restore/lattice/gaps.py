@@ -58,6 +58,7 @@ class Side(enum.Enum):
     DIGITS1 = "number of one or two digits"
     DIGITS2 = "number of two digits, 00 to 59"
     DIGITS3 = "number of three digits"
+    BREAK = "a blank line: the paragraph must end first"
     NONE = "nothing: the text starts or ends here"
 
 
@@ -197,18 +198,19 @@ class GapGrammar:
         place = position.place
         if place is Place.JOIN:
             return
-        if position.fresh and place is Place.WORD and left is not Side.NONE and right is not Side.NONE:
+        ending = right in (Side.BREAK, Side.NONE)
+        if position.fresh and place is Place.WORD and left is not Side.NONE and not ending:
             yield from self._joiners(left, right)
         if place is Place.WORD:
             yield from _CLITICS
             if position.fresh and left in _ANY_DIGITS:
                 yield _PERCENT
-            if right is not Side.NONE:
+            if position.room and not ending:
                 yield _AMPERSAND
         if place in (Place.WORD, Place.CLITIC, Place.CLOSE):
-            yield from _MARKS
             yield from _ENDS
-            yield from _DASHES
+            if position.room:
+                yield from (*_MARKS, *_DASHES)
             if position.bracket:
                 yield _CLOSE_BRACKET
         if place in (Place.WORD, Place.CLITIC, Place.COMMA, Place.CLOSE) and position.quote:
@@ -218,11 +220,11 @@ class GapGrammar:
                 yield _END_BRACKET
             if position.quote:
                 yield _END_QUOTE
-        if right is not Side.NONE:
+        if position.room and not ending:
             yield from self._openers(position, right)
-            if place in (Place.END, Place.END_CLOSE) and not position.bracket and not position.quote:
-                yield _BREAK
-        if position.room:
+        if right is not Side.NONE and place in (Place.END, Place.END_CLOSE) and not (position.bracket or position.quote):
+            yield _BREAK
+        if position.room or place in (Place.COMMA, Place.DASH, Place.OPEN):
             yield from self._words(position)
 
     def _openers(self, position: Position, right: Side) -> Iterator[Insertion]:

@@ -1,0 +1,90 @@
+"""The promise: stripping the restored text gives the input back, whatever the model thinks.
+
+Fresh samples each run; a failure prints the seed that repeats it (`pytest --hypothesis-seed=N`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from restore import Restoration, Restorer, channel_names
+from restore.lexicon import default_lexicon
+from restore.source import read_source
+
+Maker = Callable[[str], Restorer]
+
+HOSTILE = [
+    "they", "being", "can", "us", "u", "uses", "s", "don", "I", "café", "Orfèvres", "AT&T", "o'rourke", "6", "000", "2014",
+    "a.m.", "U.S.", "a@b.example", "https://example.com/a?b=c", "İ", "ß", "ﬁ", "Ǆ", "東京", "😀", "\u202e", "\u0301", "-", "--",
+    "'", '"', "(", ")", "...", "non-violent", "rock'n'roll", "'tis", "x'", "\x07", "\u2028", "men's", "polici", "aes", "ies",
+    "ss", "oused", "ational", "<script>", "\\", "%%%", "mcdonald", "iphone", "4th", "covid19", "a" * 80, "ves", "wa", "ha",
+]  # fmt: skip
+
+LEXICON = default_lexicon()
+real = st.integers(0, len(LEXICON) - 1).map(lambda index: LEXICON.entry(index).form)
+frequent = st.sampled_from([entry.form for entry in LEXICON.frequent(3000)])
+marks = st.sampled_from([", ", ". ", " ", " - ", "-", "\n", "\n\n", "'s ", '" ', ' "', " (", ") ", ": ", "/", ".", ",", "\t"])
+prose = st.lists(st.tuples(st.one_of(real, frequent, st.sampled_from(HOSTILE)), marks), max_size=12).map(
+    lambda pairs: "".join(word + mark for word, mark in pairs)
+)
+anything = st.one_of(prose, st.text(max_size=40))
+strings = st.one_of(
+    st.lists(st.one_of(real, frequent, st.sampled_from(HOSTILE), st.text(max_size=8)), max_size=12).map(" ".join), anything
+)
+thorough = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+
+
+def check_history(result: Restoration) -> None:
+    assert result.replay() == result.text
+    assert result.undo() == result.source
+    assert [edit.source_start for edit in result.edits] == sorted(edit.source_start for edit in result.edits)
+    for edit in result.edits:
+        assert result.source[edit.source_start : edit.source_end] == edit.before
+        assert result.text[edit.start : edit.end] == edit.after
+
+
+@pytest.mark.parametrize("name", channel_names())
+@thorough
+@given(text=anything)
+def test_stripping_the_restored_text_gives_the_input(name: str, by_chance: Maker, text: str) -> None:
+    restorer = by_chance(name)
+    stripped = restorer.channel.strip(text)
+    result = restorer.restore(stripped)
+    assert restorer.channel.strip(result.text) == stripped
+    assert result.kept == ()
+    check_history(result)
+
+
+@pytest.mark.parametrize("name", channel_names())
+@thorough
+@given(text=strings)
+def test_any_string_keeps_its_tokens(name: str, by_chance: Maker, text: str) -> None:
+    restorer = by_chance(name)
+    result = restorer.restore(text)
+    check_history(result)
+    if result.notes:
+        assert result.text == text
+        return
+    channel = restorer.channel
+    tokens = list(read_source(text, channel))
+    assert [token.text for token in tokens] == text.split()
+    assert len(result.spans) == len(tokens)
+    assert [span.start for span in result.spans] == sorted(span.start for span in result.spans)
+    kept = {place.source_start: place for place in result.kept}
+    rest = list(result.text)
+    expected = []
+    for token, span in zip(tokens, result.spans, strict=True):
+        shown = result.text[span.start : span.end]
+        if token.start in kept:
+            assert shown.lower() == token.text.lower()
+            rest[span.start : span.end] = " " * (span.end - span.start)
+        else:
+            word = token.core.lower() if channel.lowercase else token.core
+            expected.append(word)
+            if span.source_end == token.end and span.source_start == token.start:
+                assert channel.strip(shown) == word
+    assert channel.strip("".join(rest)) == " ".join(expected)
