@@ -49,11 +49,15 @@ class Weights:
 class Step:
     """One unit of a hypothesis's output, linked to the one before it."""
 
-    __slots__ = ("before", "logprob", "what")
+    __slots__ = ("before", "logprob", "position", "text", "what")
 
-    def __init__(self, before: Step | None, what: Form | Insertion, logprob: float) -> None:
+    def __init__(
+        self, before: Step | None, what: Form | Insertion, text: str, position: Position, logprob: float
+    ) -> None:
         self.before = before
         self.what = what
+        self.text = text  # with the space before it
+        self.position = position  # after it
         self.logprob = logprob
 
 
@@ -112,26 +116,82 @@ class Search:
         self._root: Step | None = None
 
     def run(self) -> Asking:
-        """Search the whole text, leaving its best reading in `committed`."""
-        decoder, tokens = self._decoder, self._tokens
-        state = decoder.model.begin([token.core if token.word else token.text for token in tokens])
+        """Search the whole text, window by window, leaving its best reading in `committed`."""
+        window, total = self._decoder.model.window, len(self._tokens)
+        start, position, left = 0, Position(), Side.NONE
+        while True:
+            stop = total if window is None else min(total, start + window.width + window.ahead)
+            live = yield from self._window(start, stop, position, left)
+            if stop == total:
+                live = (yield from self._end(live)) or live
+            best = max(live, key=lambda hypothesis: hypothesis.score)
+            self.score += best.score
+            steps = _steps(best.step, self._root)
+            if window is None or stop == total:
+                self.committed.extend(steps)
+                return
+            start = self._cut(steps, start, start + window.width)
+            last = self.committed[-1]
+            position = last.position
+            left = _left(last.what) if isinstance(last.what, Form) else Side.WORD
+            self._root = None
+
+    def _window(
+        self, start: int, stop: int, position: Position, left: Side
+    ) -> Generator[list[Request], list[Expansion], list[Hypothesis]]:
+        """Search from one input token up to another; return the hypotheses there."""
+        decoder = self._decoder
+        seen, prefix = self._prefix(start)
+        texts = [token.core if token.word else token.text for token in self._tokens[seen:stop]]
+        state = decoder.model.begin(texts, prefix)
         stacks: dict[int, list[Hypothesis]] = defaultdict(list)
-        stacks[0] = [Hypothesis(0.0, state, None, Position(), None, Side.NONE)]
-        for index in range(len(tokens)):
+        stacks[start] = [Hypothesis(0.0, state, None, position, None, left)]
+        for index in range(start, stop):
             live = decoder.pruned(stacks.pop(index, []))
-            if index % COMMIT_EVERY == 0:
+            if not live:  # every hypothesis is within a joint form
+                continue
+            if index % COMMIT_EVERY == 0 and decoder.model.window is None:
                 self._commit(live)
             moved = yield from self._gap(index, live)
             if not moved:  # marks that the input gave may leave no way to end a paragraph: go on in it
                 moved = yield from self._gap(index, live, plain=True)
             for growth in moved:
-                made = decoder.made(growth)
-                stacks[index + growth.item.span].append(made)
-        live = decoder.pruned(stacks.pop(len(tokens), []))
-        whole = yield from self._end(live)
-        best = max(whole or live, key=lambda hypothesis: hypothesis.score)
-        self.score = best.score
-        self.committed.extend(_steps(best.step, self._root))
+                stacks[index + growth.item.span].append(decoder.made(growth))
+        return decoder.pruned([hypothesis for stack in stacks.values() for hypothesis in stack])
+
+    def _prefix(self, start: int) -> tuple[int, str]:
+        """Return the first input token that a window at `start` is shown, and the restored text from there on."""
+        window = self._decoder.model.window
+        if window is None or start == 0:
+            return start, ""
+        texts: list[str] = []
+        shown = 0
+        for step in reversed(self.committed):
+            if isinstance(step.what, Form):
+                if shown + step.what.span > window.before:
+                    break
+                shown += step.what.span
+            texts.append(step.text)
+        return start - shown, "".join(reversed(texts))
+
+    def _cut(self, steps: list[Step], start: int, upto: int) -> int:
+        """Commit the steps up to the last sentence end before the input token `upto`; return the next input token.
+
+        Where no sentence ends, the cut is at `upto`. It falls right after a form, so that the next window decides
+        with more to look ahead at what comes in the gap.
+        """
+        place, cuts = start, []
+        for number, step in enumerate(steps):
+            if isinstance(step.what, Form):
+                place += step.what.span
+                cuts.append((place, number + 1, False))
+            elif cuts and step.position.place in ENDED:
+                cuts[-1] = (*cuts[-1][:2], True)
+        within = [cut for cut in cuts if cut[0] <= upto] or cuts[:1]
+        ended = [cut for cut in within if cut[2]] or within
+        cut, length, _ = ended[-1]
+        self.committed.extend(steps[:length])
+        return cut
 
     def _gap(
         self, index: int, live: list[Hypothesis], plain: bool = False
@@ -258,6 +318,8 @@ class Decoder:
     def _insertion_trie(self, position: Position, left: Side, right: Side) -> Trie[Insertion] | None:
         entries = []
         for item in self.grammar.menu(position, left, right):
+            if item.merged and not self.model.merges_marks:
+                continue
             touched = item.leads_to in (Place.OPEN, Place.DASH, Place.JOIN)
             initial = position.initial and item.kind == "word"
             encoded = self.model.encode(item.text, initial=initial, touched=touched, logprob=item.logprob)
@@ -372,11 +434,15 @@ class Decoder:
                 growth.score, parent.state, pending, parent.position, parent.step, parent.left,
                 parent.inserted, growth.node.next[growth.child], growth.within,
             )  # fmt: skip
-        step = Step(parent.step, item, growth.score - parent.score)
+        logprob = growth.score - parent.score
         if isinstance(item, Form):
-            return Hypothesis(growth.score, parent.state, pending, _after(parent.position, item), step, _left(item))
+            text = item.text if parent.position.touching else " " + item.text
+            position = _after(parent.position, item)
+            step = Step(parent.step, item, text, position, logprob)
+            return Hypothesis(growth.score, parent.state, pending, position, step, _left(item))
         inserted = parent.inserted + 1
         position = parent.position.after(item, inserted < MAX_INSERTIONS)
+        step = Step(parent.step, item, item.text, position, logprob)
         return Hypothesis(growth.score, parent.state, pending, position, step, parent.left, inserted)
 
     def is_whole(self, position: Position) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from restore import Restorer
-from restore.models.base import Encoded, Expansion, Request
+from restore.models.base import Encoded, Expansion, Request, Window
 from restore.units import segment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,15 +29,24 @@ def fast() -> Restorer:
 class ChanceModel:
     """A language model that likes things by chance, but always the same things: it finds odd paths in the lattice."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, window: Window | None = None) -> None:
         self._seed = seed
+        self._window = window
 
     @property
     def name(self) -> str:
         return f"chance:{self._seed}"
 
-    def begin(self, source: Sequence[str]) -> int:
-        return 0
+    @property
+    def window(self) -> Window | None:
+        return self._window
+
+    @property
+    def merges_marks(self) -> bool:
+        return self._window is not None
+
+    def begin(self, source: Sequence[str], prefix: str = "") -> int:
+        return zlib.crc32(prefix.encode())
 
     def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
         return Encoded(tuple(zlib.crc32(unit.encode()) for unit in segment(text)))
@@ -68,9 +77,10 @@ class ChanceRestorer(Restorer):
 
     @property
     def _model(self) -> ChanceModel:  # type: ignore[override]
-        return ChanceModel(7)
+        return ChanceModel(7, Window(2, 3, 2) if self.config.beam == 2 else None)
 
 
 @pytest.fixture(scope="session")
-def by_chance() -> Callable[[str], Restorer]:
-    return lru_cache(maxsize=None)(lambda channel: ChanceRestorer(channel=channel, beam=3))
+def by_chance() -> Callable[[str, int], Restorer]:
+    """Make a restorer for a channel and a beam; one of two hypotheses cuts its texts into windows."""
+    return lru_cache(maxsize=None)(lambda channel, beam: ChanceRestorer(channel=channel, beam=beam))

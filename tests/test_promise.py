@@ -15,7 +15,7 @@ from restore import Restoration, Restorer, channel_names
 from restore.lexicon import default_lexicon
 from restore.source import read_source
 
-Maker = Callable[[str], Restorer]
+Maker = Callable[[str, int], Restorer]
 
 HOSTILE = [
     "they", "being", "can", "us", "u", "uses", "s", "don", "I", "café", "Orfèvres", "AT&T", "o'rourke", "6", "000", "2014",
@@ -49,9 +49,9 @@ def check_history(result: Restoration) -> None:
 
 @pytest.mark.parametrize("name", channel_names())
 @thorough
-@given(text=anything)
-def test_stripping_the_restored_text_gives_the_input(name: str, by_chance: Maker, text: str) -> None:
-    restorer = by_chance(name)
+@given(text=anything, beam=st.sampled_from([2, 3]))
+def test_stripping_the_restored_text_gives_the_input(name: str, by_chance: Maker, text: str, beam: int) -> None:
+    restorer = by_chance(name, beam)
     stripped = restorer.channel.strip(text)
     result = restorer.restore(stripped)
     assert restorer.channel.strip(result.text) == stripped
@@ -61,9 +61,9 @@ def test_stripping_the_restored_text_gives_the_input(name: str, by_chance: Maker
 
 @pytest.mark.parametrize("name", channel_names())
 @thorough
-@given(text=strings)
-def test_any_string_keeps_its_tokens(name: str, by_chance: Maker, text: str) -> None:
-    restorer = by_chance(name)
+@given(text=strings, beam=st.sampled_from([2, 3]))
+def test_any_string_keeps_its_tokens(name: str, by_chance: Maker, text: str, beam: int) -> None:
+    restorer = by_chance(name, beam)
     result = restorer.restore(text)
     check_history(result)
     if result.notes:

@@ -82,12 +82,14 @@ class Insertion:
         kind: `word`, `mark`, `break`, `bracket`, `quote`, `sign` or `join`.
         leads_to: the place after it.
         logprob: a word's log-probability by the lexicon alone, in nats.
+        merged: several marks at once, which some models write as one.
     """
 
     text: str
     kind: str
     leads_to: Place
     logprob: float = 0.0
+    merged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,17 @@ _OPEN_BRACKET, _CLOSE_BRACKET = Insertion(" (", "bracket", Place.OPEN), Insertio
 _OPEN_QUOTE, _CLOSE_QUOTE = Insertion(' "', "quote", Place.OPEN), Insertion('"', "quote", Place.CLOSE)
 _START_QUOTE = Insertion('"', "quote", Place.OPEN)
 _END_BRACKET, _END_QUOTE = Insertion(")", "bracket", Place.END_CLOSE), Insertion('"', "quote", Place.END_CLOSE)
+_MERGED_QUOTES = (
+    Insertion(',"', "quote", Place.COMMA, merged=True),
+    Insertion('."', "quote", Place.END_CLOSE, merged=True),
+    Insertion('?"', "quote", Place.END_CLOSE, merged=True),
+    Insertion('!"', "quote", Place.END_CLOSE, merged=True),
+)
+_MERGED_BRACKETS = (
+    Insertion("),", "bracket", Place.COMMA, merged=True),
+    Insertion(");", "bracket", Place.COMMA, merged=True),
+    Insertion(").", "bracket", Place.END, merged=True),
+)
 _PERCENT = Insertion("%", "mark", Place.CLOSE)
 _SIGNS = tuple(Insertion(f" {sign}", "sign", Place.JOIN) for sign in "$\u00a3\u20ac")
 _AMPERSAND = Insertion(" &", "mark", Place.COMMA)
@@ -213,6 +226,9 @@ class GapGrammar:
                 yield from (*_MARKS, *_DASHES)
             if position.bracket:
                 yield _CLOSE_BRACKET
+                yield from _MERGED_BRACKETS
+            if position.quote:
+                yield from _MERGED_QUOTES
         if place in (Place.WORD, Place.CLITIC, Place.COMMA, Place.CLOSE) and position.quote:
             yield _CLOSE_QUOTE
         if place is Place.END:

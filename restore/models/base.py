@@ -85,6 +85,21 @@ class Expansion:
     forms: Sequence[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How a long text is cut for a model that sees a part of the input at a time, in input tokens.
+
+    Attributes:
+        before: how much already restored text it is given.
+        width: how much it restores at most before the next window.
+        ahead: how much further it sees, and restores to be thrown away: mistakes sit at a window's end.
+    """
+
+    before: int
+    width: int
+    ahead: int
+
+
 class LanguageModel(Protocol):
     """What the decoder asks of a language model. Log-probabilities are over the model's full vocabulary, in nats."""
 
@@ -92,8 +107,21 @@ class LanguageModel(Protocol):
     def name(self) -> str:
         """The engine and the checksum of its data, as results and signatures show them."""
 
-    def begin(self, source: Sequence[str]) -> Any:
-        """Return the state at the start of a text whose input tokens are given."""
+    @property
+    def window(self) -> Window | None:
+        """How a long text is cut for the model, or None if it takes texts of any length."""
+
+    @property
+    def merges_marks(self) -> bool:
+        """Whether runs of marks such as `."` have ids of their own."""
+
+    def begin(self, source: Sequence[str], prefix: str = "") -> Any:
+        """Return the state at the start of a text, or of a window of one.
+
+        Args:
+            source: the input tokens that the model may look at, from the first of the prefix on.
+            prefix: the restored text that comes before, which the first tokens of the source stand for.
+        """
 
     def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
         """Return a string of units as ids, or None if the model cannot write it.

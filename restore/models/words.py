@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from restore.models.base import Encoded, Expansion, Request, Trie
+from restore.models.base import Encoded, Expansion, Request, Trie, Window
 from restore.models.ngram import NgramModel
 from restore.units import is_word, segment
 
@@ -23,7 +23,17 @@ class WordModel:
         """The engine's name with the checksum of its data."""
         return f"fast:{self._model.checksum}"
 
-    def begin(self, source: Sequence[str]) -> Any:
+    @property
+    def window(self) -> Window | None:
+        """None: its context is a few words, so it takes texts of any length."""
+        return None
+
+    @property
+    def merges_marks(self) -> bool:
+        """False: each mark is a unit."""
+        return False
+
+    def begin(self, source: Sequence[str], prefix: str = "") -> Any:
         """Return the context at a document's start; the n-gram model does not look at the input."""
         return self._model.start
 
