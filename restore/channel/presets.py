@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 from restore.bundle import open_bundle, resources_folder
 from restore.channel.channel import Channel
@@ -35,6 +37,16 @@ def _nltk() -> Channel:
     )
 
 
+def _nltk_cased_stop() -> Channel:
+    about = "the NLTK recipe, but stop words are dropped before lower-casing, so that capitalised ones stay"
+    return replace(_nltk(), name="nltk-cased-stop", about=about, stop_as_written=True)
+
+
+def _lemma_first() -> Channel:
+    about = 'the NLTK recipe, but words are lemmatised before stop words are dropped: "was" stays as "wa"'
+    return replace(_nltk(), name="lemma-first", about=about, order="map-drop")
+
+
 def _transcript() -> Channel:
     return Channel(
         name="transcript",
@@ -45,16 +57,58 @@ def _transcript() -> Channel:
 
 
 def _stemmed() -> Channel:
+    return replace(_nltk(), name="stemmed", about="no stop words (NLTK's list), Porter stems", map="porter")
+
+
+def _snowball() -> Channel:
+    return replace(_nltk(), name="snowball", about="no stop words (NLTK's list), Snowball (Porter2) stems", map="snowball")
+
+
+def _wordnet_nvar() -> Channel:
+    about = "the NLTK recipe, with the first change that lemmatising as noun, verb, adjective or adverb makes"
+    return replace(_nltk(), name="wordnet-nvar", about=about, map="wordnet-nvar")
+
+
+def _spacy() -> Channel:
+    return Channel("spacy", "letters and digits, lower case, spaCy's stop words dropped", ASCII, stop_words=stop_list("spacy"))
+
+
+def _sklearn() -> Channel:
     return Channel(
-        name="stemmed",
-        about="letters and digits, lower case, no stop words (NLTK's list), Porter stems",
-        characters=ASCII,
-        stop_words=stop_list("nltk"),
+        name="sklearn",
+        about="scikit-learn's CountVectorizer: words of two or more characters, lower case, its stop words dropped",
+        characters=r"\w",
+        stop_words=stop_list("sklearn"),
+        min_length=2,
+    )
+
+
+def _gensim() -> Channel:
+    return Channel(
+        name="gensim",
+        about="gensim's preprocess_string: letters only, no numbers, no word under three letters, its stop words "
+        "dropped, Porter stems",
+        characters=r"[^\W\d_]",
+        stop_words=stop_list("gensim"),
+        min_length=3,
         map="porter",
     )
 
 
-_PRESETS: dict[str, Callable[[], Channel]] = {"nltk": _nltk, "transcript": _transcript, "stemmed": _stemmed}
+def _unicode() -> Channel:
+    about = "the NLTK recipe for letters and digits of any script, accents kept"
+    return replace(_nltk(), name="unicode", about=about, characters=r"(?:[^\W_]|[\u0300-\u036f])")
+
+
+def _lower() -> Channel:
+    return Channel("lower", "nothing lost but capitals: pieces between white space, lower case", r"\S")
+
+
+_MAKERS: tuple[Callable[[], Channel], ...] = (
+    _nltk, _nltk_cased_stop, _lemma_first, _transcript, _stemmed, _snowball,
+    _wordnet_nvar, _spacy, _sklearn, _gensim, _unicode, _lower,
+)  # fmt: skip
+_PRESETS: dict[str, Callable[[], Channel]] = {make.__name__[1:].replace("_", "-"): make for make in _MAKERS}
 
 
 def channel_names() -> tuple[str, ...]:
@@ -68,7 +122,7 @@ def _preset(name: str) -> Channel:
 
 
 def get_channel(channel: str | Channel) -> Channel:
-    """Return a channel by its name; a channel is returned as it is.
+    """Return a channel by its name, or by the path of a TOML file; a channel is returned as it is.
 
     Raises:
         ChannelError: no channel of that name.
@@ -76,6 +130,10 @@ def get_channel(channel: str | Channel) -> Channel:
     """
     if isinstance(channel, Channel):
         return channel
+    if channel.endswith(".toml"):
+        from restore.channel.definition import read_channel
+
+        return read_channel(Path(channel))
     if channel not in _PRESETS:
-        raise ChannelError(f"channel {channel!r} is unknown; choose one of {', '.join(_PRESETS)}")
+        raise ChannelError(f"channel {channel!r} is unknown; choose one of {', '.join(_PRESETS)}, or a .toml file")
     return _preset(channel)

@@ -12,7 +12,7 @@ EXAMPLE = "The U.S. has deported 6,000 men, but their families don't know where 
 @click.command()
 def channels_command() -> None:
     """List the channels, with what each makes of one sentence."""
-    click.echo(f"{'':12}{EXAMPLE}\n")
+    click.echo(f"{'':17}{EXAMPLE}\n")
     for name in channel_names():
         channel = get_channel(name)
-        click.echo(f"{name:12}{channel.about}\n{'':12}{channel.strip(EXAMPLE)}\n")
+        click.echo(f"{name:17}{channel.about}\n{'':17}{channel.strip(EXAMPLE)}\n")

@@ -197,6 +197,8 @@ class GapGrammar:
 
     def _vanishes(self, insertion: Insertion) -> bool:
         """Put an insertion between two words and see whether the channel makes it vanish."""
+        if insertion.kind == "word" and insertion.leads_to is Place.WORD:
+            return self._stripped(f"{_PROBE} {insertion.text.strip()} {_PROBE}")
         glue = "" if insertion.leads_to in TOUCHING and insertion is not _BREAK else " "
         if insertion.kind == "break" or insertion in (_START_QUOTE, _END_BRACKET, _END_QUOTE):
             return self._stripped(_PROBE + " " + insertion.text + glue + _PROBE) or self._stripped(

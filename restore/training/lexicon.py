@@ -27,6 +27,7 @@ MAPS = ("wordnet-noun", "wordnet-nvar", "porter", "snowball")
 _RUN = re.compile("[A-Za-z0-9]+")
 _COMPOUND = re.compile(r"(?<![\w-])[^\W_]+(?:-[^\W_]+)+(?![\w-])")
 _LONGEST = 40
+_RAREST = 10 ** (1.4 - 9)  # a Zipf frequency of 1.4: rarer words of frequency lists are mostly misspellings
 
 
 def build_lexicon(
@@ -63,6 +64,17 @@ def build_lexicon(
         {FILE: lambda path: save_file(arrays, path)},
         {"forms": len(forms), **(about or {})},
     )  # fmt: skip
+
+
+def wordfreq_shares() -> dict[str, float]:
+    """Return the shares of running words of the wordfreq package's large English list (CC BY-SA 4.0).
+
+    Raises:
+        ModuleNotFoundError: the package is not installed.
+    """
+    import wordfreq
+
+    return {word: share for word, share in wordfreq.get_frequency_dict("en", "large").items() if share >= _RAREST}
 
 
 def _count(files: Iterable[Path], short_parts: frozenset[str]) -> tuple[dict[str, Counter[str]], Counter[str], Counter[str]]:

@@ -1,0 +1,166 @@
+"""The command line: what goes where, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from restore import strip_text
+from restore.cli import main
+
+STRIPPED = "u immigration official routinely deport non citizen felony drug conviction"
+
+
+class Run:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+        self._patch, self._capture = monkeypatch, capsysbinary
+
+    def __call__(self, *args: str, stdin: bytes = b"") -> tuple[int, str, str]:
+        self._patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as end:
+            main(list(args))
+        out, err = self._capture.readouterr()
+        code = end.value.code
+        assert isinstance(code, int)
+        return code, out.decode(), err.decode()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> Run:
+    return Run(monkeypatch, capsysbinary)
+
+
+@pytest.fixture
+def stripped_file(tmp_path: Path) -> Path:
+    path = tmp_path / "stripped.txt"
+    path.write_text(STRIPPED)
+    return path
+
+
+def test_restores_a_file(run: Run, stripped_file: Path) -> None:
+    status, out, err = run(str(stripped_file))
+    assert (status, err) == (0, "")
+    assert strip_text(out) == STRIPPED
+    assert out != STRIPPED
+
+
+def test_restores_standard_input(run: Run) -> None:
+    assert run(stdin=STRIPPED.encode())[:2] == run("-", stdin=STRIPPED.encode())[:2]
+
+
+def test_json_holds_the_history(run: Run, stripped_file: Path) -> None:
+    status, out, _ = run(str(stripped_file), "--json")
+    result = json.loads(out)
+    assert status == 0
+    assert result["restored"] is True
+    assert {"text", "edits", "kept", "repairs", "channel", "engine"} <= result.keys()
+    assert result["channel"] == "nltk"
+
+
+def test_writes_a_file_whole(run: Run, stripped_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    assert run(str(stripped_file), "-o", str(out)) == (0, "", "")
+    assert strip_text(out.read_text()) == STRIPPED
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.txt", "stripped.txt"]
+
+
+def test_never_overwrites_the_input(run: Run, stripped_file: Path) -> None:
+    link = stripped_file.parent / "link.txt"
+    link.symlink_to(stripped_file)
+    for name in (stripped_file, link):
+        status, out, err = run(str(stripped_file), "-o", str(name))
+        assert (status, out) == (1, "")
+        assert "never overwritten" in err
+    assert stripped_file.read_text() == STRIPPED
+
+
+def test_strips(run: Run) -> None:
+    text = b"U.S. officials don't re-enter."
+    assert run("strip", "-", stdin=text) == (0, "u official enter\n", "")
+    assert run("strip", "-", "--channel", "transcript", stdin=b"Don't go, he said.")[1] == "don't go he said\n"
+
+
+def test_a_file_named_like_a_subcommand(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("strip").write_text(STRIPPED)
+    assert strip_text(run("./strip")[1]) == STRIPPED
+
+
+def test_lists_the_channels(run: Run) -> None:
+    status, out, _ = run("channels")
+    assert status == 0
+    assert "transcript" in out
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "says"),
+    [
+        (b"\x00\x01binary", 1, "zero byte"),
+        (b"caf\xe9 society", 1, "byte 3 is not UTF-8"),
+        ("\ufeffofficial said".encode(), 0, ""),
+        (b"", 0, "no words"),
+        (b" \n\t ", 0, "no words"),
+    ],
+)
+def test_bad_input(run: Run, data: bytes, status: int, says: str) -> None:
+    code, out, err = run("-", stdin=data)
+    assert code == status
+    assert says in err
+    assert err.count("\n") <= 1
+    if status:
+        assert out == ""
+
+
+def test_readable_text_is_not_garbled(run: Run) -> None:
+    text = "The agency said that it had found no reason to stop the removal of the men who were in the country."
+    status, out, err = run("-", stdin=text.encode())
+    assert (status, out) == (0, text)
+    assert "was not stripped" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "says"),
+    [
+        (["no-such-file.txt"], 1, "no-such-file.txt: cannot be read"),
+        (["-", "--channel", "ntlk"], 1, "'ntlk' is unknown"),
+        (["-", "--engine", "slow"], 2, "--engine"),
+        (["-", "--beam", "0"], 2, "--beam"),
+        (["-", "--no-such-option"], 2, "--no-such-option"),
+        (["-", "--model", "no-such-folder"], 1, "no-such-folder"),
+        (["-", "-o", "no-such-folder/out.txt"], 1, "cannot be written"),
+        (["strip"], 0, ""),
+    ],
+)
+def test_errors_are_one_line(run: Run, args: list[str], status: int, says: str) -> None:
+    code, out, err = run(*args, stdin=b"official said")
+    assert code == status
+    assert says in err
+    assert "Traceback" not in err
+    if status:
+        assert err.startswith("restore: ")
+        assert err.count("\n") == 1
+        assert out == ""
+
+
+def test_help_and_version(run: Run) -> None:
+    status, out, _ = run("--help")
+    assert status == 0
+    for word in ("--channel", "--json", "strip", "evaluate", "FILE"):
+        assert word in out
+    assert run("--version")[1].startswith("restore, version ")
+
+
+def test_a_closed_pipe_is_quiet(stripped_file: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        command = [sys.executable, "-m", "restore", str(stripped_file)]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert done.stderr == b""
+    assert done.returncode == 141
