@@ -133,7 +133,7 @@ class Search:
             start = self._cut(steps, start, start + window.width)
             last = self.committed[-1]
             position = last.position
-            left = _left(last.what) if isinstance(last.what, Form) else Side.WORD
+            left = left_of(last.what) if isinstance(last.what, Form) else Side.WORD
             self._root = None
 
     def _window(
@@ -267,7 +267,7 @@ class Decoder:
         self.grammar = grammar
         self.beam = beam
         self.weights = weights
-        self._insertions = lru_cache(maxsize=1 << 12)(self._insertion_trie)
+        self.insertion_trie = lru_cache(maxsize=1 << 12)(self._insertion_trie)
         self._forms = lru_cache(maxsize=1 << 15)(self._form_trie)
 
     def search(self, tokens: Sequence[SourceToken]) -> Search:
@@ -288,21 +288,31 @@ class Decoder:
         else:
             token = tokens[index] if tokens else None
             position = hypothesis.position
-            right = Side.WORD if plain else self._right(token)
-            insertions = self._insertions(position, hypothesis.left if position.fresh else Side.WORD, right)
+            right = Side.WORD if plain else self.right_of(token)
+            insertions = self.insertion_trie(position, hypothesis.left if position.fresh else Side.WORD, right)
             if token is not None and (position.place is Place.BREAK or right is not Side.BREAK):
-                forms = self._forms(
-                    token.before, token.core, token.after, token.word,
-                    self._following(tokens, index), position.touching, position.initial,
-                )  # fmt: skip
+                forms = self.form_trie(tokens, index, position)
         return Request(hypothesis.state, hypothesis.pending, insertions, forms, self.beam + 8)
 
-    def _right(self, token: SourceToken | None) -> Side:
+    def right_of(self, token: SourceToken | None) -> Side:
+        """Return what a gap knows of the token after it; None stands for the end of the text."""
         if token is None:
             return Side.NONE
         if token.break_before and self.grammar.ends:
             return Side.BREAK
         return side_of(token.core if token.word and not token.before else "x")
+
+    def form_trie(self, tokens: Sequence[SourceToken], index: int, position: Position) -> Trie[Form]:
+        """Return the forms of the token at an index, or of it and those after it, as a trie."""
+        token = tokens[index]
+        following = self._following(tokens, index)
+        outer = (token.before, token.core, token.after)
+        return self._forms(*outer, token.word, following, position.touching, position.initial)
+
+    def forms(self, tokens: Sequence[SourceToken], index: int, initial: bool) -> list[Form]:
+        """Return the forms of the token at an index, or of it and those after it."""
+        token = tokens[index]
+        return self.candidates(token.core, token.word, self._following(tokens, index), initial)
 
     def _following(self, tokens: Sequence[SourceToken], index: int) -> tuple[str, ...]:
         """Return the input tokens that the longest joint form starting here stands for, if there is one."""
@@ -369,7 +379,12 @@ class Decoder:
         return list(started.values())
 
     def grow_forms(
-        self, parent: Hypothesis, node: Trie[Any] | None, logprobs: Sequence[float], growing: list[Growth], done: list[Growth]
+        self,
+        parent: Hypothesis,
+        node: Trie[Any] | None,
+        logprobs: Sequence[float],
+        growing: list[Growth],
+        done: list[Growth],
     ) -> None:
         """Add what a hypothesis becomes by each id of a form node: complete in `done`, else in `growing`."""
         if node is None:
@@ -437,9 +452,9 @@ class Decoder:
         logprob = growth.score - parent.score
         if isinstance(item, Form):
             text = item.text if parent.position.touching else " " + item.text
-            position = _after(parent.position, item)
+            position = after_form(parent.position, item)
             step = Step(parent.step, item, text, position, logprob)
-            return Hypothesis(growth.score, parent.state, pending, position, step, _left(item))
+            return Hypothesis(growth.score, parent.state, pending, position, step, left_of(item))
         inserted = parent.inserted + 1
         position = parent.position.after(item, inserted < MAX_INSERTIONS)
         step = Step(parent.step, item, item.text, position, logprob)
@@ -452,11 +467,12 @@ class Decoder:
         return position.place in ENDED and not (position.bracket or position.quote)
 
 
-def _left(form: Form) -> Side:
+def left_of(form: Form) -> Side:
+    """Return what the gap after a form knows of it."""
     return side_of(form.text)
 
 
-def _after(position: Position, form: Form) -> Position:
+def after_form(position: Position, form: Form) -> Position:
     """Return the position after a form, which depends on the marks that the input gave with it."""
     after = position.after_form()
     marks = form.after if any(char.isalnum() for char in form.text) else form.text

@@ -19,14 +19,11 @@ Hashes only narrow the search; every find is checked against the form itself.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,13 +31,12 @@ import numpy.typing as npt
 
 from restore.bundle import BAD_FILE, Bundle, open_bundle, resources_folder
 from restore.errors import ResourceError
+from restore.tensors import map_tensors
 
 FORMAT, VERSION = "restore-lexicon", 1
 FILE = "lexicon.safetensors"
 STEP = 0.1
 """Nats for each step of a stored cost."""
-
-_DTYPES = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "F32": np.float32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +50,6 @@ class Entry:
 def key_hash(key: str) -> int:
     """Return the CRC-32 under which a lower-cased key is filed."""
     return zlib.crc32(key.encode())
-
-
-def map_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Map the arrays of a safetensors file into memory, read-only.
-
-    Raises:
-        ResourceError: the header is not sound, or an array lies outside the file.
-    """
-    try:
-        raw = np.memmap(path, dtype=np.uint8, mode="r")
-        length = int.from_bytes(raw[:8].tobytes(), "little")
-        if not 2 <= length <= raw.size - 8:
-            raise ValueError("its header is longer than the file")
-        header = json.loads(raw[8 : 8 + length].tobytes())
-        body = raw[8 + length :]
-        arrays = {}
-        for name, entry in header.items():
-            if name == "__metadata__":
-                continue
-            start, end = entry["data_offsets"]
-            dtype = np.dtype(_DTYPES[entry["dtype"]])
-            size = math.prod(entry["shape"]) * dtype.itemsize
-            if not 0 <= start <= end <= body.size or end - start != size:
-                raise ValueError(f"array {name!r} lies outside the file")
-            arrays[name] = body[start:end].view(dtype).reshape(entry["shape"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ResourceError(BAD_FILE.format(path=path, why=str(error) or type(error).__name__)) from error
-    return arrays
 
 
 class Lexicon:
@@ -106,7 +74,7 @@ class Lexicon:
         bundle: Bundle = open_bundle(folder, FORMAT, VERSION)
         path = bundle.file(FILE)
         try:
-            return cls(map_arrays(path), bundle.checksum)
+            return cls(map_tensors(path), bundle.checksum)
         except (KeyError, IndexError) as error:
             raise ResourceError(BAD_FILE.format(path=path, why=f"no array {error}")) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -14,6 +15,7 @@ from restore.decoder import Decoder, Search, Weights
 from restore.lattice import FormFinder, GapGrammar
 from restore.lexicon import Lexicon, default_lexicon
 from restore.models.base import LanguageModel
+from restore.reference import ReferenceScore, measure_reference, path_score
 from restore.restoration import Assembler, Restoration
 from restore.source import SourceToken, read_source
 
@@ -100,6 +102,23 @@ class Restorer:
         for step in search.committed:
             assembler.add(step.what)
         return self._result(text, assembler, notes, search.score)
+
+    def score_reference(self, stripped: str, original: str) -> ReferenceScore:
+        """Force a known original through the lattice: oracle recall, and whether the search missed it.
+
+        Args:
+            stripped: the original, stripped by this restorer's channel.
+            original: the text.
+        """
+        decoder = self._loaded()
+        tokens = list(read_source(stripped, self.channel))
+        starts = [token.start for token in self.channel.tokens(original)]
+        counts, path = measure_reference(decoder, tokens, original, starts)
+        if path is None or decoder.model.window is not None:
+            return counts
+        search = decoder.search(tokens)
+        _drive(search, decoder.model)
+        return replace(counts, output_score=search.score, reference_score=path_score(decoder, tokens, path))
 
     def restore_many(self, texts: Iterable[str]) -> Iterator[Restoration]:
         """Restore texts one after the other, in order, as they come."""

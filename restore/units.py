@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 CLITICS = ("'s", "'d", "'ll", "'re", "'ve", "'m")
 
 # Abbreviations that are seldom the end of a sentence; initials and dotted capitals need no list.
-_TITLES = "Mr Mrs Ms Dr St Jr Sr Gov Sen Rep Gen Lt Col Maj Capt Sgt Prof Rev Hon Inc Corp Co Ltd vs Vs".split()
+_TITLES = ["Mr", "Mrs", "Ms", "Dr", "St", "Jr", "Sr", "Gov", "Sen", "Rep", "Gen", "Lt", "Col", "Maj", "Capt", "Sgt", "Prof", "Rev", "Hon", "Inc", "Corp", "Co", "Ltd", "vs", "Vs"]
 
 _APOSTROPHE = "['\u2019]"
 _CLITIC = rf"{_APOSTROPHE}(?:s|d|ll|re|ve|m)(?![^\W_])"

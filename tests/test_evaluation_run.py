@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +170,7 @@ def test_rules() -> None:
 def test_rules_take_the_lexicons_most_frequent_forms() -> None:
     system = make_system("rules", "nltk")
     [text] = system.outputs(["immigration official paris jsdkfh"])
-    assert text == "Immigration officials Paris jsdkfh." or text == "Immigration official Paris jsdkfh."
+    assert text in ("Immigration officials Paris jsdkfh.", "Immigration official Paris jsdkfh.")
     assert system.name.startswith("rules-")
 
 
@@ -183,7 +184,7 @@ def test_ready_made_outputs(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "outputs.txt"
     path.write_text("\n%%%\n".join([*DOCUMENTS[:3], "It is McCain."]), encoding="utf-8")
     result = evaluate_outputs([corpus], path, "theirs")
-    assert result.signature["engine"] == "theirs"
+    assert re.fullmatch("theirs-[0-9a-f]{12}", result.signature["engine"])
     assert result.scores["exact_sentence"].value == 75
     assert math.isnan(result.scores.get("words_per_second", result.scores["search_errors"]).value)
 
@@ -286,7 +287,7 @@ def test_command_scores_hypotheses(corpus: Path, tmp_path: Path) -> None:
     theirs.write_text("\n%%%\n".join(DOCUMENTS), encoding="utf-8")
     data = json.loads(run(corpus, "--hypotheses", theirs, "--format", "json").stdout)
     assert data["scores"]["chrf"]["value"] == 100
-    assert data["signature"]["engine"] == "theirs.txt"
+    assert data["signature"]["engine"].startswith("theirs.txt-")
 
 
 def test_command_reads_iwslt(talk: Path) -> None:

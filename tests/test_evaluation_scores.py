@@ -38,8 +38,8 @@ WORSE = [
     "We non violent, they said nobody replied.",
 ]
 WORDS = st.sampled_from([
-    "the", "of", "Paris", "officials", "met.", "left,", "U.S.", "it's", "non-violent", "6,000", "\u201cWho\u201d", "(men)",
-    "Rome!\n", "and",
+    "the", "of", "Paris", "officials", "met.", "left,", "U.S.", "it's", "non-violent", "6,000", "\u201cWho\u201d",
+    "(men)", "Rome!\n", "and",
 ])  # fmt: skip
 
 
@@ -66,9 +66,8 @@ def test_confusion_of_cases() -> None:
 @settings(deadline=None)
 @given(st.lists(WORDS, max_size=30).map(" ".join), st.sampled_from(["nltk", "transcript", "stemmed"]))
 def test_a_text_is_all_right_beside_itself(text: str, channel: str) -> None:
+    text += " The officials met in Paris."  # BLEU is 0 where no sentence has four words
     for name, found in score([text], [text], channel, resamples=2).scores.items():
-        if name == "bleu" and len(text.split()) < 4:
-            continue  # BLEU is 0 where no sentence has four words
         wanted = 0 if name.startswith(("wer", "promise", "words_")) else 100
         assert math.isnan(found.value) or found.value == pytest.approx(wanted), name
 

@@ -27,13 +27,16 @@ HOSTILE = [
 LEXICON = default_lexicon()
 real = st.integers(0, len(LEXICON) - 1).map(lambda index: LEXICON.entry(index).form)
 frequent = st.sampled_from([entry.form for entry in LEXICON.frequent(3000)])
-marks = st.sampled_from([", ", ". ", " ", " - ", "-", "\n", "\n\n", "'s ", '" ', ' "', " (", ") ", ": ", "/", ".", ",", "\t"])
+marks = st.sampled_from(
+    [", ", ". ", " ", " - ", "-", "\n", "\n\n", "'s ", '" ', ' "', " (", ") ", ": ", "/", ".", ",", "\t"]
+)
 prose = st.lists(st.tuples(st.one_of(real, frequent, st.sampled_from(HOSTILE)), marks), max_size=12).map(
     lambda pairs: "".join(word + mark for word, mark in pairs)
 )
 anything = st.one_of(prose, st.text(max_size=40))
 strings = st.one_of(
-    st.lists(st.one_of(real, frequent, st.sampled_from(HOSTILE), st.text(max_size=8)), max_size=12).map(" ".join), anything
+    st.lists(st.one_of(real, frequent, st.sampled_from(HOSTILE), st.text(max_size=8)), max_size=12).map(" ".join),
+    anything,
 )
 thorough = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 

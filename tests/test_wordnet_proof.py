@@ -62,12 +62,16 @@ def test_lemmas_of_the_whole_lexicon(lemmatizer: WordNetLemmatizer) -> None:
     ours = word_map("wordnet-noun").apply
     every = words()
     assert len(every) > 100_000
-    assert {word: (ours(word), lemmatizer.lemmatize(word)) for word in every if ours(word) != lemmatizer.lemmatize(word)} == {}
+    assert {
+        word: (ours(word), lemmatizer.lemmatize(word)) for word in every if ours(word) != lemmatizer.lemmatize(word)
+    } == {}
 
 
 def test_every_wordnet_entry_and_its_regular_forms(lemmatizer: WordNetLemmatizer) -> None:
     ours = word_map("wordnet-noun").apply
-    rows = [row for part in ("noun", "verb", "adj", "adv") for row in (DATABASE / f"index.{part}").read_text().splitlines()]
+    rows = [
+        row for part in ("noun", "verb", "adj", "adv") for row in (DATABASE / f"index.{part}").read_text().splitlines()
+    ]
     # No channel that lemmatises has tokens with `_`, which joins the words of an entry.
     lemmas = {lemma for row in rows if not row.startswith("  ") and "_" not in (lemma := row.split(" ", 1)[0])}
     assert len(lemmas) > 70_000

@@ -74,7 +74,9 @@ class Channel:
         except re.error as error:
             raise ChannelError(f"channel {self.name!r}: characters {self.characters!r}: {error}") from error
         if one.fullmatch("") or one.fullmatch(" "):
-            raise ChannelError(f"channel {self.name!r}: characters {self.characters!r} must match one character, no space")
+            raise ChannelError(
+                f"channel {self.name!r}: characters {self.characters!r} must match one character, no space"
+            )
 
     @cached_property
     def word(self) -> re.Pattern[str]:

@@ -74,5 +74,7 @@ def _stop_words(path: Path, fields: dict[str, Any]) -> frozenset[str]:
         try:
             stop.update((path.parent / file).read_text(encoding="utf-8").split())
         except (OSError, UnicodeDecodeError) as error:
-            raise ChannelError(f"{path}: stop file {file!r} cannot be read; check its path and that it is UTF-8") from error
+            raise ChannelError(
+                f"{path}: stop file {file!r} cannot be read; check its path and that it is UTF-8"
+            ) from error
     return frozenset(stop)

@@ -61,7 +61,9 @@ def _stemmed() -> Channel:
 
 
 def _snowball() -> Channel:
-    return replace(_nltk(), name="snowball", about="no stop words (NLTK's list), Snowball (Porter2) stems", map="snowball")
+    return replace(
+        _nltk(), name="snowball", about="no stop words (NLTK's list), Snowball (Porter2) stems", map="snowball"
+    )
 
 
 def _wordnet_nvar() -> Channel:
@@ -70,7 +72,9 @@ def _wordnet_nvar() -> Channel:
 
 
 def _spacy() -> Channel:
-    return Channel("spacy", "letters and digits, lower case, spaCy's stop words dropped", ASCII, stop_words=stop_list("spacy"))
+    return Channel(
+        "spacy", "letters and digits, lower case, spaCy's stop words dropped", ASCII, stop_words=stop_list("spacy")
+    )
 
 
 def _sklearn() -> Channel:

@@ -73,9 +73,7 @@ _ENDINGS: tuple[tuple[str, str], ...] = (
 
 
 def _unstem(stem: str) -> Iterator[str]:
-    once = [
-        stem[: len(stem) - len(rest)] + ending for ending, rest in _ENDINGS if stem.endswith(rest)
-    ]
+    once = [stem[: len(stem) - len(rest)] + ending for ending, rest in _ENDINGS if stem.endswith(rest)]
     yield from once
     # Doubled consonants are undone by the stemmers after -ed and -ing ("hopp-ing").
     if stem:
@@ -97,7 +95,7 @@ def _porter() -> WordMap:
 def _snowball() -> WordMap:
     from nltk.stem.snowball import EnglishStemmer
 
-    return WordMap("snowball", EnglishStemmer().stem, _unstem)  # type: ignore[no-untyped-call]
+    return WordMap("snowball", EnglishStemmer().stem, _unstem)
 
 
 _MAKERS: dict[str, Callable[[], WordMap]] = {

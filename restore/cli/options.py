@@ -30,7 +30,10 @@ def engine_options(command: Command) -> Command:
         "--beam", type=click.IntRange(1, 256), default=8, show_default=True, help="Hypotheses kept at each word."
     )(command)
     command = click.option(
-        "--model", type=click.Path(), default=None, help="A folder made by `restore train`, in place of the usual model."
+        "--model",
+        type=click.Path(),
+        default=None,
+        help="A folder made by `restore train`, in place of the usual model.",
     )(command)
     return click.option(
         "--engine", type=click.Choice(ENGINES), default="auto", show_default=True,

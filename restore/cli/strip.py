@@ -11,7 +11,9 @@ from restore.cli.options import channel_option
 
 @click.command()
 @click.argument("file", default="-")
-@click.option("-o", "--output", type=click.Path(), help="Write to this file, whole or not at all; never over the input.")
+@click.option(
+    "-o", "--output", type=click.Path(), help="Write to this file, whole or not at all; never over the input."
+)
 @channel_option
 def strip_command(file: str, output: str | None, channel: str) -> None:
     """Strip the text in FILE (- is standard input) as a channel does, to one line."""

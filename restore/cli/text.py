@@ -13,7 +13,9 @@ from restore.cli.options import channel_option, engine_options
 
 @click.command(name="restore a text", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", default="-")
-@click.option("-o", "--output", type=click.Path(), help="Write to this file, whole or not at all; never over the input.")
+@click.option(
+    "-o", "--output", type=click.Path(), help="Write to this file, whole or not at all; never over the input."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, edits, kept, repairs, and how.")
 @channel_option
 @engine_options

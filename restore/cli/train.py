@@ -8,7 +8,9 @@ import click
 
 from restore.errors import RestoreError
 
-NEEDS_EXTRA = "training needs the package {name!r}, which is not installed; install the extra: pip install 'restore-prose[train]'"
+NEEDS_EXTRA = (
+    "training needs the package {name!r}, which is not installed; install the extra: pip install 'restore-prose[train]'"
+)
 
 _FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 _OUT = click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The folder to write.")
@@ -38,8 +40,12 @@ def ngram(files: tuple[Path, ...], out: Path, order: int | None, vocabulary: int
 @train_command.command()
 @_FILES
 @_OUT
-@click.option("--list", "lists", multiple=True, type=click.Path(path_type=Path), help="A word list, one cased word a line.")
-@click.option("--wordfreq/--no-wordfreq", default=True, show_default=True, help="Mix in the wordfreq package's frequencies.")
+@click.option(
+    "--list", "lists", multiple=True, type=click.Path(path_type=Path), help="A word list, one cased word a line."
+)
+@click.option(
+    "--wordfreq/--no-wordfreq", default=True, show_default=True, help="Mix in the wordfreq package's frequencies."
+)
 def lexicon(files: tuple[Path, ...], out: Path, lists: tuple[Path, ...], wordfreq: bool) -> None:
     """Make the lexicon: word forms with frequencies, casings and preimages."""
     try:

@@ -216,4 +216,6 @@ def _normalised(pairs: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
 def _ranked(shares: dict[str, float]) -> tuple[Form, ...]:
     best = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))[:MAX_FORMS]
     total = sum(share for _, share in best) or 1.0
-    return tuple(Form(form, 1, math.log(max(share, 1e-30) / total), math.log(max(share, 1e-30))) for form, share in best)
+    return tuple(
+        Form(form, 1, math.log(max(share, 1e-30) / total), math.log(max(share, 1e-30))) for form, share in best
+    )

@@ -240,7 +240,11 @@ class GapGrammar:
                 yield _END_QUOTE
         if position.room and not ending:
             yield from self._openers(position, right)
-        if right is not Side.NONE and place in (Place.END, Place.END_CLOSE) and not (position.bracket or position.quote):
+        if (
+            right is not Side.NONE
+            and place in (Place.END, Place.END_CLOSE)
+            and not (position.bracket or position.quote)
+        ):
             yield _BREAK
         if position.room or place in (Place.COMMA, Place.DASH, Place.OPEN):
             yield from self._words(position)

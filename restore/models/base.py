@@ -27,10 +27,10 @@ class Encoded:
 class Trie(Generic[Item]):
     """A trie of ids: the items that end at each child, and the children's own tries.
 
-        ids       [n] the ids that may come next
-        items[c]  the items that are complete with ids[c], each with its bonus in nats
-        next[c]   the trie of what may follow ids[c], or None
-        cache     whatever a model remembers about this node
+    ids       [n] the ids that may come next
+    items[c]  the items that are complete with ids[c], each with its bonus in nats
+    next[c]   the trie of what may follow ids[c], or None
+    cache     whatever a model remembers about this node
     """
 
     __slots__ = ("cache", "ids", "items", "next")

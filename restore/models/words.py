@@ -60,7 +60,9 @@ class WordModel:
         if request.insertions is not None and len(request.insertions.ids):
             mask, children = _mask(request.insertions, len(model.class_logprob))
             ids, logprobs = model.continuations(state, mask, request.best)
-            insertions = [(children[piece], logprob) for piece, logprob in zip(ids.tolist(), logprobs.tolist(), strict=True)]
+            insertions = [
+                (children[piece], logprob) for piece, logprob in zip(ids.tolist(), logprobs.tolist(), strict=True)
+            ]
         forms: Sequence[float] = ()
         if request.forms is not None:
             forms = model.logprobs(state, request.forms.ids).tolist()

@@ -1,0 +1,1 @@
+"""Training: what makes the files in `resources/`, and models from users' own text (an extra)."""

@@ -12,14 +12,16 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+import numpy.typing as npt
 
 from restore.bundle import write_bundle
 from restore.channel.wordmaps import word_map
 from restore.lattice.forms import unknown_cases
 from restore.lexicon import FILE, FORMAT, STEP, VERSION, key_hash
+from restore.tensors import write_tensors
 from restore.training.documents import read_documents
 from restore.units import is_word, segment, sentence_starts
 
@@ -61,7 +63,7 @@ def build_lexicon(
     arrays = _arrays(forms)
     write_bundle(
         out, FORMAT, VERSION,
-        {FILE: lambda path: save_file(arrays, path)},
+        {FILE: lambda path: write_tensors(path, arrays)},
         {"forms": len(forms), **(about or {})},
     )  # fmt: skip
 
@@ -77,7 +79,9 @@ def wordfreq_shares() -> dict[str, float]:
     return {word: share for word, share in wordfreq.get_frequency_dict("en", "large").items() if share >= _RAREST}
 
 
-def _count(files: Iterable[Path], short_parts: frozenset[str]) -> tuple[dict[str, Counter[str]], Counter[str], Counter[str]]:
+def _count(
+    files: Iterable[Path], short_parts: frozenset[str]
+) -> tuple[dict[str, Counter[str]], Counter[str], Counter[str]]:
     inside: dict[str, Counter[str]] = defaultdict(Counter)
     everywhere: Counter[str] = Counter()
     compounds: Counter[str] = Counter()
@@ -140,7 +144,9 @@ def _shares(
     return shares
 
 
-def _cased(lower: str, share: float, inside: Mapping[str, Counter[str]], listed: Mapping[str, set[str]]) -> Iterator[tuple[str, float]]:
+def _cased(
+    lower: str, share: float, inside: Mapping[str, Counter[str]], listed: Mapping[str, set[str]]
+) -> Iterator[tuple[str, float]]:
     """Yield the casings of a word with their parts of its share."""
     counts: dict[str, float] = dict(inside.get(lower, {}))
     seen = sum(counts.values())
@@ -160,12 +166,12 @@ def _cased(lower: str, share: float, inside: Mapping[str, Counter[str]], listed:
             yield form, share * count / total
 
 
-def _arrays(forms: list[tuple[str, float]]) -> dict[str, np.ndarray]:
+def _arrays(forms: list[tuple[str, float]]) -> dict[str, npt.NDArray[Any]]:
     encoded = [form.encode() for form, _ in forms]
     lowered = [form.lower() for form, _ in forms]
     costs = [-math.log(share) for _, share in forms]
     by_frequency = sorted(range(len(forms)), key=costs.__getitem__)[:20_000]
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "text": np.frombuffer(b"".join(encoded), np.uint8),
         "offset": np.cumsum([0, *map(len, encoded)], dtype=np.uint32),
         "cost": np.clip(np.round(np.array(costs) / STEP), 0, 255).astype(np.uint8),
@@ -190,6 +196,6 @@ def _arrays(forms: list[tuple[str, float]]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _index(name: str, pairs: list[tuple[int, int]]) -> dict[str, np.ndarray]:
+def _index(name: str, pairs: list[tuple[int, int]]) -> dict[str, npt.NDArray[Any]]:
     table = np.array(sorted(pairs), np.uint32).reshape(-1, 2)
     return {f"{name}.hash": np.ascontiguousarray(table[:, 0]), f"{name}.form": np.ascontiguousarray(table[:, 1])}

@@ -1,0 +1,121 @@
+"""The lattice: forms of tokens, and what may stand in gaps."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from restore import get_channel
+from restore.lattice import FormFinder, GapGrammar, Place, Position
+from restore.lattice.forms import capitalised
+from restore.lattice.gaps import Side, side_of
+from restore.lexicon import default_lexicon
+
+CASES = json.loads((Path(__file__).parent / "data" / "forms.json").read_text(encoding="utf-8"))
+
+
+@lru_cache
+def finder(channel: str) -> FormFinder:
+    return FormFinder(get_channel(channel), default_lexicon())
+
+
+@lru_cache
+def grammar(channel: str) -> GapGrammar:
+    return GapGrammar(get_channel(channel), default_lexicon())
+
+
+def texts(channel: str, token: str) -> set[str]:
+    forms = finder(channel).forms(token).single
+    return {form.text for form in forms} | {capitalised(form).text for form in forms}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["label"])
+def test_forms(case: dict[str, str]) -> None:
+    found = texts(case["channel"], case["token"])
+    assert set(case["has"]) <= found
+    assert not set(case.get("lacks", [])) & found
+
+
+def test_a_word_that_the_channel_cuts_in_two() -> None:
+    joint = dict(finder("nltk").forms("orf").joint) | dict(finder("nltk").forms("p").joint)
+    assert joint["p", "rez"].text == "Pérez"
+    assert joint["p", "rez"].span == 2
+
+
+def test_what_no_text_gives_is_kept() -> None:
+    (form,) = finder("nltk").forms("they").single
+    assert form.kept
+    assert not finder("nltk").forms("being").single[0].kept
+
+
+def test_priors_are_a_distribution_of_frequency() -> None:
+    forms = finder("nltk").forms("reason").single
+    assert forms[0].text == "reason"
+    assert [form.prior for form in forms] == sorted((form.prior for form in forms), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "start"), [("iPhone", "iPhone"), ("officials", "Officials"), ("4th", "4th"), ("ßx", "ßx")]
+)
+def test_a_sentence_starts_with_a_capital(text: str, start: str) -> None:
+    form = finder("nltk").forms("official").single[0]
+    assert capitalised(type(form)(text, 1, 0.0, 0.0)).text == start
+
+
+def menu(channel: str, position: Position, left: Side = Side.WORD, right: Side = Side.WORD) -> set[str]:
+    return {item.text for item in grammar(channel).menu(position, left, right)}
+
+
+AFTER_WORD = Position(Place.WORD, initial=False)
+
+
+def test_gaps_take_dropped_words_and_marks() -> None:
+    found = menu("nltk", AFTER_WORD)
+    assert {" the", " don't", " I", "'s", ",", ".", "?", ";", ":", "\u2014", " (", ' "', "-"} <= found
+    assert not found & {" official", " $", "%", ")", "\n"}
+    assert not [text for text in menu("transcript", AFTER_WORD) if any(char.isalpha() for char in text)]
+    assert menu("lower", AFTER_WORD) == set()
+
+
+def test_possessives_need_a_channel_that_drops_them() -> None:
+    assert "'s" not in menu("transcript", AFTER_WORD)
+    assert "-" not in menu("transcript", AFTER_WORD)
+
+
+def test_numbers_take_joiners_and_signs() -> None:
+    assert "," in {
+        item.text for item in grammar("nltk").menu(AFTER_WORD, Side.DIGITS1, side_of("000")) if item.kind == "join"
+    }
+    joins = {
+        item.text for item in grammar("nltk").menu(AFTER_WORD, side_of("10"), side_of("30")) if item.kind == "join"
+    }
+    assert {":", ".", "-"} <= joins
+    assert "," not in joins
+    assert " $" in menu("nltk", AFTER_WORD, right=side_of("61"))
+    assert "%" in menu("nltk", AFTER_WORD, left=side_of("43"))
+
+
+def test_sentences_start_with_capitals_and_end_with_marks() -> None:
+    ended = Position(Place.END, initial=True)
+    found = menu("nltk", ended)
+    assert " The" in found
+    assert " the" not in found
+    assert "\n" in found
+    assert "." not in found
+    assert "\n" not in menu("nltk", AFTER_WORD)
+
+
+def test_brackets_and_quotes_balance() -> None:
+    assert ")" in menu("nltk", Position(Place.WORD, initial=False, bracket=True))
+    assert " (" not in menu("nltk", Position(Place.WORD, initial=False, bracket=True))
+    assert '"' in menu("nltk", Position(Place.WORD, initial=False, quote=True))
+    assert "\n" not in menu("nltk", Position(Place.END, initial=True, quote=True))
+
+
+def test_every_insertion_vanishes() -> None:
+    channel = get_channel("nltk")
+    for word in grammar("nltk").words:
+        assert channel.strip(f"table {word} chair") == "table chair"
