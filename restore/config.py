@@ -20,6 +20,7 @@ class Config:
             say it when the text is not the usual NLTK recipe's.
         engine: `fast` is the n-gram model, which starts at once; `auto` takes the best engine that is installed.
         model: a folder with a model made by `restore train`, in place of the one that comes with restore.
+        repair: whether typos and glued words of the input may be mended first, on strong evidence; each is listed.
         beam: how many hypotheses the search keeps at each input token. Wider is slower, and better until it levels off.
 
     Raises:
@@ -30,6 +31,7 @@ class Config:
     engine: str = "auto"
     model: str | os.PathLike[str] | None = None
     beam: int = 8
+    repair: bool = True
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:

@@ -17,7 +17,8 @@ from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from heapq import nlargest
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from restore.lattice.forms import Form, FormFinder, capitalised
 from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
@@ -30,6 +31,9 @@ Asking = Generator[list[Request], list[Expansion], None]
 COMMIT_EVERY = 32
 """How often, in input tokens, the search looks whether its hypotheses agree on a beginning."""
 
+MARGIN = 12.0
+"""Nats by which a growing hypothesis may be behind the best that is done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -37,11 +41,13 @@ class Weights:
 
     Attributes:
         insertion: for each inserted word, against the habit of a summed score to insert too little.
+        end: for each mark that ends a sentence, for the same reason.
         quote: for each opening quotation mark: it puts words into somebody's mouth.
         survivor: for a word that the channel should have dropped and that starts a sentence here.
     """
 
-    insertion: float = 0.0
+    insertion: float = 0.5
+    end: float = 1.0
     quote: float = -4.0
     survivor: float = 2.0
 
@@ -89,8 +95,7 @@ class Hypothesis:
         self.within = within  # "form" or "insertion", if inside one
 
 
-@dataclass(slots=True)
-class Growth:
+class Growth(NamedTuple):
     """A candidate hypothesis, not yet made: most are never needed."""
 
     score: float
@@ -101,8 +106,7 @@ class Growth:
     within: str
 
 
-def _score(growth: Growth) -> float:
-    return growth.score
+_score = itemgetter(0)
 
 
 class Search:
@@ -212,8 +216,10 @@ class Search:
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
                 hypothesis.state, hypothesis.pending = expansion.state, None
                 decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done)
-                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, growing)
-            live = decoder.best_of(growing, done)
+            floor = decoder.floor([growth.score for growth in done])
+            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
+                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
+            live = decoder.best_of(growing, floor)
         done.sort(key=_score, reverse=True)
         return decoder.recombined(done)
 
@@ -229,8 +235,10 @@ class Search:
                 hypothesis.state, hypothesis.pending = expansion.state, None
                 if hypothesis.node is None and decoder.is_whole(hypothesis.position):
                     whole.append(hypothesis)
-                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, growing)
-            live = decoder.best_of(growing, whole)
+            floor = decoder.floor([hypothesis.score for hypothesis in whole])
+            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
+                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
+            live = decoder.best_of(growing, floor)
         return whole
 
     def _commit(self, live: list[Hypothesis]) -> None:
@@ -341,6 +349,8 @@ class Decoder:
     def _weight(self, item: Insertion) -> float:
         if item.kind == "word":
             return self.weights.insertion
+        if item.leads_to is Place.END:
+            return self.weights.end
         return self.weights.quote if item.kind == "quote" and item.leads_to is Place.OPEN else 0.0
 
     def _form_trie(
@@ -397,24 +407,39 @@ class Decoder:
                 growing.append(Growth(score, parent, node, child, None, "form"))
 
     def grow_insertions(
-        self, parent: Hypothesis, node: Trie[Any] | None, best: Sequence[tuple[int, float]], growing: list[Growth]
+        self,
+        parent: Hypothesis,
+        node: Trie[Any] | None,
+        best: Sequence[tuple[int, float]],
+        floor: float,
+        growing: list[Growth],
     ) -> None:
-        """Add what a hypothesis becomes by the best ids of an insertion node."""
+        """Add what a hypothesis becomes by the best ids of an insertion node, as far as they score above the floor."""
         if node is None:
             return
+        most = max(self.weights.insertion, self.weights.end, 0.0)
         for child, logprob in best:
             score = parent.score + logprob
+            if score + most <= floor:
+                break
             for item, bonus in node.items[child]:
                 growing.append(Growth(score + bonus, parent, node, child, item, "insertion"))
             if node.next[child] is not None:
                 growing.append(Growth(score, parent, node, child, None, "insertion"))
 
-    def best_of(self, growing: list[Growth], done: Sequence[Growth | Hypothesis]) -> list[Hypothesis]:
-        """Make the best growing candidates, but none that all of a beam of done ones beat already."""
-        threshold = float("-inf")
-        if len(done) >= self.beam:
-            threshold = nlargest(self.beam, (one.score for one in done))[-1]
-        return [self.made(growth) for growth in nlargest(self.beam, growing, key=_score) if growth.score > threshold]
+    def floor(self, scores: list[float]) -> float:
+        """Return the score that a hypothesis must beat to go on, given the scores of those that are done.
+
+        A full beam of done ones must not beat it, nor the best of them by more than `MARGIN`.
+        """
+        if len(scores) < self.beam:
+            return float("-inf")
+        best = nlargest(self.beam, scores)
+        return max(best[-1], best[0] - MARGIN)
+
+    def best_of(self, growing: list[Growth], floor: float) -> list[Hypothesis]:
+        """Make the best growing candidates of those above the floor."""
+        return [self.made(growth) for growth in nlargest(self.beam, growing, key=_score) if growth.score > floor]
 
     def recombined(self, done: list[Growth]) -> list[Growth]:
         """Keep, of candidates in order of score, the best of each future, a beam of them for each span."""

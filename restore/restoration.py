@@ -8,6 +8,7 @@ from typing import Any
 
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion
+from restore.repair import Repair
 from restore.source import SourceToken
 
 
@@ -79,7 +80,7 @@ class Restoration:
     edits: tuple[Edit, ...]
     kept: tuple[Kept, ...] = ()
     spans: tuple[Span, ...] = field(default=(), repr=False)
-    repairs: tuple[Edit, ...] = ()
+    repairs: tuple[Repair, ...] = ()
     channel: str = ""
     engine: str = ""
     notes: tuple[str, ...] = ()
@@ -181,6 +182,8 @@ class Assembler:
         else:
             for insertion in gap:
                 self._change("inserted", self._place, insertion.text)
+            if not space:  # between the halves of a glued pair
+                self._change("inserted", upto, " ")
             self._copy(upto)
 
     def _copy(self, upto: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from threading import Lock
@@ -16,6 +16,7 @@ from restore.lattice import FormFinder, GapGrammar
 from restore.lexicon import Lexicon, default_lexicon
 from restore.models.base import LanguageModel
 from restore.reference import ReferenceScore, measure_reference, path_score
+from restore.repair import Repair, Repairer
 from restore.restoration import Assembler, Restoration
 from restore.source import SourceToken, read_source
 
@@ -23,6 +24,9 @@ READABLE_SHARE = 0.2
 """Share of stop words among the input tokens from which a text cannot have been stripped of them."""
 READABLE_TOKENS = 10
 """Shorter texts are never taken for readable."""
+
+JUDGING_BEAM = 3
+"""Hypotheses of the searches that weigh repairs."""
 
 UNSTRIPPED = (
     "{share:.0%} of the words are ones that the {channel} channel drops, so this text was not stripped by it; "
@@ -66,6 +70,16 @@ class Restorer:
 
         return WordModel(NgramModel.open(self.config.model or resources_folder() / "ngram"))
 
+    @cached_property
+    def _judging(self) -> Decoder:
+        """A narrow search with the fast engine, for evidence on repairs."""
+        decoder = self._decoder
+        return Decoder(decoder.model, decoder.finder, decoder.grammar, JUDGING_BEAM, decoder.weights)
+
+    @cached_property
+    def _repairer(self) -> Repairer:
+        return Repairer(self.channel, self._decoder.finder, self._lexicon, self._judge)
+
     @property
     def engine(self) -> str:
         """The name of the engine in use, with the checksum of its data."""
@@ -96,12 +110,15 @@ class Restorer:
         if share > READABLE_SHARE and len(tokens) >= READABLE_TOKENS:
             note = UNSTRIPPED.format(share=share, channel=self.channel.name)
             return Restoration(text, text, (), channel=self.channel.name, engine=decoder.model.name, notes=(note,))
+        repairs: list[Repair] = []
+        if self.config.repair:
+            tokens, repairs = self._repairer.repair(tokens)
         search = decoder.search(tokens)
         _drive(search, decoder.model)
         assembler = Assembler(text, tokens)
         for step in search.committed:
             assembler.add(step.what)
-        return self._result(text, assembler, notes, search.score)
+        return self._result(text, assembler, notes, search.score, tuple(repairs))
 
     def score_reference(self, stripped: str, original: str) -> ReferenceScore:
         """Force a known original through the lattice: oracle recall, and whether the search missed it.
@@ -125,7 +142,20 @@ class Restorer:
         for text in texts:
             yield self.restore(text)
 
-    def _result(self, source: str, assembler: Assembler, notes: tuple[str, ...], score: float) -> Restoration:
+    def _judge(self, tokens: Sequence[SourceToken]) -> float:
+        """Return the score of the best restoration of a few tokens, in nats, by the fast engine."""
+        search = self._judging.search(tokens)
+        _drive(search, self._judging.model)
+        return search.score
+
+    def _result(
+        self,
+        source: str,
+        assembler: Assembler,
+        notes: tuple[str, ...],
+        score: float,
+        repairs: tuple[Repair, ...] = (),
+    ) -> Restoration:
         text = assembler.finish()
         return Restoration(
             text=text,
@@ -135,6 +165,7 @@ class Restorer:
             spans=tuple(assembler.spans),
             channel=self.channel.name,
             engine=self.engine,
+            repairs=repairs,
             notes=notes,
             score=score,
         )

@@ -83,4 +83,4 @@ class ChanceRestorer(Restorer):
 @pytest.fixture(scope="session")
 def by_chance() -> Callable[[str, int], Restorer]:
     """Make a restorer for a channel and a beam; one of two hypotheses cuts its texts into windows."""
-    return lru_cache(maxsize=None)(lambda channel, beam: ChanceRestorer(channel=channel, beam=beam))
+    return lru_cache(maxsize=None)(lambda channel, beam: ChanceRestorer(channel=channel, beam=beam, repair=False))

@@ -69,5 +69,5 @@ def test_a_wrong_definition_says_so(fields: dict[str, object], what: str) -> Non
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ChannelError, match="nltk, transcript"):
+    with pytest.raises(ChannelError, match="nltk, nltk-cased-stop"):
         get_channel("ntlk")

@@ -17,16 +17,17 @@ from restore.cli.options import channel_option, engine_options
     "-o", "--output", type=click.Path(), help="Write to this file, whole or not at all; never over the input."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, edits, kept, repairs, and how.")
+@click.option("--repair/--no-repair", default=True, show_default=True, help="Mend typos and glued words in the input.")
 @channel_option
 @engine_options
 def text_command(
-    file: str, output: str | None, as_json: bool, channel: str, engine: str, model: str | None, beam: int
+    file: str, output: str | None, as_json: bool, repair: bool, channel: str, engine: str, model: str | None, beam: int
 ) -> None:
     """Restore the text in FILE (- is standard input)."""
     from restore.restorer import Restorer
 
     check_output(output, (file,))
-    restorer = Restorer(channel=channel, engine=engine, model=model, beam=beam)
+    restorer = Restorer(channel=channel, engine=engine, model=model, beam=beam, repair=repair)
     restoration = restorer.restore(read_text(file))
     for note in restoration.notes:
         click.echo(f"restore: note: {note}", err=True)

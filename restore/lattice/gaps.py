@@ -66,6 +66,8 @@ def side_of(token: str | None) -> Side:
     """Return what a gap knows of a token; None stands for the start or end of the text."""
     if token is None:
         return Side.NONE
+    if token[2:] in ("am", "pm"):
+        token = token[:2]  # 3:30am
     if not (token.isascii() and token.isdigit()):
         return Side.WORD
     if len(token) == 2 and token < "60":

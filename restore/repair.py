@@ -1,0 +1,199 @@
+"""Repair: typos and glued words in the input, mended only on strong evidence.
+
+A token is looked at only if no lexicon has it and the channel could not have made it of a word that one has. symspellpy's
+dictionary says what it may have been meant for (within one edit, or two for long words) and where two words may have been
+glued together. Each reading is then restored together with its neighbours, and the language model says how much likelier
+the text is with it than with the token as a word that nobody knows, such as a name. A reading that wins by more
+than `MARGIN` nats, after paying for the mistake it supposes, is taken, and is listed in the result.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from restore.channel import Channel
+from restore.lattice.forms import FormFinder
+from restore.lexicon import Lexicon
+from restore.source import SourceToken
+
+MARGIN = 3.0
+"""Nats by which a reading must win. Chosen on development text: odd documents, clean and damaged."""
+EDIT_COST, GLUE_COST = 6.0, 6.0
+"""Nats that a supposed edit, or a supposed lost space, costs: -log of how rare they are."""
+SHORTEST, LONG = 4, 8
+"""Shorter tokens are never repaired; tokens of `LONG` characters or more may be two edits away."""
+NEIGHBOURS = 4
+"""Tokens on each side that the evidence takes into account."""
+MOST_READINGS = 6
+_DICTIONARY = "frequency_dictionary_en_82_765.txt"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A correction made to the input before it was restored.
+
+    Attributes:
+        kind: `typo` or `glued`.
+        source_start, source_end: the token's place in the input, in characters.
+        before: the token.
+        after: what it was read as; two words with a space between them for a glued pair.
+        evidence: by how much the text is likelier with the reading, in nats, its cost paid.
+    """
+
+    kind: str
+    source_start: int
+    source_end: int
+    before: str
+    after: str
+    evidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    kind: str
+    words: tuple[str, ...]
+    cost: float
+
+
+class Speller:
+    """symspellpy over the words that can be within two edits of a token.
+
+    Loading symspellpy's whole dictionary takes seconds. Words within `d` edits differ in length by `d` at most and in
+    their letter counts by `2 d` at most, so only those are put into a symspellpy dictionary, with the same result.
+    """
+
+    @cached_property
+    def _words(self) -> tuple[list[tuple[str, int]], npt.NDArray[np.int16]]:
+        text = (importlib.resources.files("symspellpy") / _DICTIONARY).read_text(encoding="utf-8-sig")
+        rows = [line.split(" ") for line in text.splitlines()]
+        words = [(row[0], int(row[1])) for row in rows if len(row) == 2]
+        return words, np.stack([_letter_counts(word) for word, _ in words])
+
+    def near(self, token: str, edits: int) -> Iterator[tuple[str, int]]:
+        """Yield the dictionary's words within so many edits of a token, nearest first, with their distance."""
+        from symspellpy import SymSpell, Verbosity
+
+        words, counts = self._words
+        apart = np.abs(counts - _letter_counts(token)).sum(axis=1)
+        speller = SymSpell(max_dictionary_edit_distance=edits, prefix_length=7)
+        for index in np.flatnonzero(apart <= 2 * edits):
+            speller.create_dictionary_entry(*words[index])
+        for found in speller.lookup(token, Verbosity.ALL, max_edit_distance=edits):
+            if found.distance:
+                yield found.term, found.distance
+
+
+def _letter_counts(word: str) -> npt.NDArray[np.int16]:
+    return np.array([word.count(letter) for letter in _LETTERS], np.int16)
+
+
+class Repairer:
+    """Looks for repairs under a channel.
+
+    Args:
+        channel, finder, lexicon: say which tokens are known.
+        judge: returns the score of the best restoration of a row of tokens, in nats.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        finder: FormFinder,
+        lexicon: Lexicon,
+        judge: Callable[[Sequence[SourceToken]], float],
+    ) -> None:
+        self._channel = channel
+        self._finder = finder
+        self._lexicon = lexicon
+        self._judge = judge
+        self._speller = Speller()
+
+    def repair(self, tokens: Sequence[SourceToken]) -> tuple[list[SourceToken], list[Repair]]:
+        """Return the tokens with those that needed it mended, and the repairs."""
+        mended: list[SourceToken] = []
+        repairs: list[Repair] = []
+        for index, token in enumerate(tokens):
+            found = self._consider(tokens, index) if self.is_suspect(token) else None
+            if found is None:
+                mended.append(token)
+                continue
+            reading, evidence = found
+            mended.extend(_as_read(token, reading))
+            after = " ".join(reading.words)
+            repairs.append(Repair(reading.kind, token.start, token.end, token.core, after, evidence))
+        return mended, repairs
+
+    def is_suspect(self, token: SourceToken) -> bool:
+        """Tell whether a token is a word that nothing explains."""
+        core = token.core
+        if not (token.word and len(core) >= SHORTEST and core.isascii() and core.isalpha() and core.islower()):
+            return False
+        return not self._known(core)
+
+    def _known(self, word: str) -> bool:
+        if self._lexicon.variants(word) or self._lexicon.with_part(word):
+            return True
+        return any(self._finder.makes(entry.form, [word]) for entry in self._lexicon.preimage(self._channel.map, word))
+
+    def _consider(self, tokens: Sequence[SourceToken], index: int) -> tuple[_Reading, float] | None:
+        token = tokens[index]
+        readings = list(self._readings(token.core))[:MOST_READINGS]
+        if not readings:
+            return None
+        before = tokens[max(0, index - NEIGHBOURS) : index]
+        after = tokens[index + 1 : index + 1 + NEIGHBOURS]
+        plain = self._judge([*before, token, *after])
+        scored = [
+            (self._judge([*before, *_as_read(token, reading), *after]) - plain - reading.cost, reading)
+            for reading in readings
+        ]
+        evidence, best = max(scored, key=lambda pair: pair[0])
+        return (best, evidence) if evidence > MARGIN else None
+
+    def _readings(self, token: str) -> Iterator[_Reading]:
+        seen: set[str] = set()
+        splits = sorted(self._splits(token), key=lambda pair: -pair[0])[:2]
+        yield from (_Reading("glued", words, GLUE_COST) for _, words in splits)
+        for word, distance in self._speller.near(token, 2 if len(token) >= LONG else 1):
+            for image in self._images(word):
+                if image not in seen and image != token:
+                    seen.add(image)
+                    yield _Reading("typo", (image,), EDIT_COST * distance)
+
+    def _images(self, word: str) -> Iterable[str]:
+        image = self._channel.image(word)
+        return () if image is None else (image,)
+
+    def _splits(self, token: str) -> Iterator[tuple[float, tuple[str, str]]]:
+        for cut in range(1, len(token)):
+            first, second = token[:cut], token[cut:]
+            if min(cut, len(token) - cut) == 1 and "a" not in (first, second) and "i" not in (first, second):
+                continue
+            chances = [self._chance(part) for part in (first, second)]
+            if all(chance is not None for chance in chances):
+                yield sum(chance or 0.0 for chance in chances), (first, second)
+
+    def _chance(self, part: str) -> float | None:
+        """Return log P of a part as a word that the channel leaves in a text, or has dropped, or None if it is no word."""
+        found = [entry.logprob for entry in self._lexicon.variants(part)]
+        found += [entry.logprob for entry in self._lexicon.preimage(self._channel.map, part)]
+        return max((logprob for logprob in found if logprob > -15.0), default=None)
+
+
+def _as_read(token: SourceToken, reading: _Reading) -> list[SourceToken]:
+    """Return the tokens of a reading, with their places in the input."""
+    if reading.kind == "typo":
+        return [replace(token, core=reading.words[0])]
+    first, second = reading.words
+    cut = token.start + len(token.before) + len(first)
+    return [
+        replace(token, core=first, after="", end=cut),
+        replace(token, core=second, before="", start=cut, break_before=False),
+    ]

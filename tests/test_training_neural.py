@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+tokenizers = pytest.importorskip("tokenizers")
+
+from restore.errors import RestoreError  # noqa: E402
+from restore.training import checkpoint, neural, packing, vocabulary  # noqa: E402
+from restore.training.pairs import Window, WindowSource  # noqa: E402
+
+DOCUMENT = "\n".join(
+    [
+        "The minister of health resigned on Monday, and nobody was surprised. Her party had lost 6,000 members!",
+        '"We will re-enter the talks," Mr. O\'Rourke said, "but not before the U.S. officials do."',
+        "Prices were rising, wages weren't. Was it the drought? Farmers say so; the banks say it's the rains.",
+    ]
+    * 4
+)
+ODD = "Ελλάδα, 北京, naïve €5 — “quoted” \t 🙂\n\nqwxyz"
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    made = tokenizers.Tokenizer(tokenizers.models.BPE())
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<file_sep>"],
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    made.train_from_iterator([DOCUMENT + " international institutions, entirely"] * 3, trainer)
+    return made
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, tokenizer):
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    checkpoint.save_model(folder, transformers.LlamaForCausalLM(config), tokenizer)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    path = tmp_path_factory.mktemp("corpus") / "daily-00.txt"
+    path.write_text(f"{DOCUMENT}\n\n%%%\n" * 3, encoding="utf-8")
+    return path
+
+
+def train(corpus, out, base, **settings):
+    lines: list[str] = []
+    settings = {"tokens": 6000, "step_tokens": 1000, "learning_rate": 1e-2, "warm_up": 2, "eval_windows": 4} | settings
+    options = {"workers": 2, "channels": {"nltk": 1}, "report": lines.append} | settings
+    neural.train([corpus], out, base=base, held_out=corpus, **options)
+    return lines
+
+
+def log(out, key):
+    entries = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [entry[key] for entry in entries if key in entry]
+
+
+def weights(out):
+    return checkpoint.load_model(out).state_dict()
+
+
+def test_sequence_format(tokenizer) -> None:
+    window = Window(source="minister resigned", prefix="The minister", target=" resigned\nOn", closed=True)
+    encoded = packing.encode_window(tokenizer, window)
+    assert tokenizer.decode(encoded.pieces, skip_special_tokens=False) == (
+        "<|im_start|> minister resigned<|im_end|>The minister resigned\nOn<|endoftext|>"
+    )
+    assert tokenizer.decode(encoded.pieces[: encoded.given], skip_special_tokens=False).endswith("The minister")
+    window = Window(source="minister resigned monday", prefix="", target="The minister resigned", closed=False)
+    encoded = packing.encode_window(tokenizer, window)
+    assert tokenizer.decode(encoded.pieces[encoded.given :], skip_special_tokens=False) == "The minister resigned"
+
+
+def test_a_packed_window_has_the_loss_it_has_alone(base, tokenizer) -> None:
+    source = WindowSource({"a": [DOCUMENT]})
+    encoded = [packing.encode_window(tokenizer, source.window(number)) for number in range(4)]
+    model = checkpoint.load_model(base)
+    plain = transformers.LlamaForCausalLM.from_pretrained(base, attn_implementation="eager")
+    expected = []
+    with torch.no_grad():
+        for one in encoded:
+            logits = plain(input_ids=torch.tensor([one.pieces])).logits[0, one.given - 1 : -1]
+            wanted = torch.tensor(one.pieces[one.given :])
+            expected.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
+        found = packing.losses(model, packing.pack(encoded))
+    assert torch.allclose(found, torch.cat(expected), atol=1e-4)
+
+
+def test_batches_go_on_where_they_stopped(tokenizer) -> None:
+    source = WindowSource({"a": [DOCUMENT]})
+
+    def encoded(number):
+        return packing.encode_window(tokenizer, source.window(number))
+
+    stream = packing.batches(encoded, 0, 900)
+    first, second = next(stream), next(stream)
+    again = next(packing.batches(encoded, first.following, 900))
+    assert torch.equal(again.pieces, second.pieces)
+    assert first.pieces.numel() <= 900
+    assert sum(first.lengths) == first.pieces.numel()
+    assert len(packing.fixed_batches([encoded(0), encoded(1)], 10)) == 2
+
+
+def test_pruned_vocabulary_round_trips(tokenizer) -> None:
+    counts = vocabulary.count_pieces(tokenizer, [DOCUMENT])
+    pruned = vocabulary.prune(tokenizer, counts, 1)
+    assert 0 < len(pruned.kept) < tokenizer.get_vocab_size()
+    assert pruned.tokenizer.get_vocab_size() == len(pruned.kept)
+    for text in (DOCUMENT, DOCUMENT.lower(), ODD, "international institutions"):
+        assert pruned.tokenizer.decode(pruned.tokenizer.encode(text).ids, skip_special_tokens=False) == text
+    # A text whose pieces are all kept is cut as before.
+    assert [pruned.kept[n] for n in pruned.tokenizer.encode(DOCUMENT).ids] == tokenizer.encode(DOCUMENT).ids
+    assert len(pruned.tokenizer.encode("international").ids) > len(tokenizer.encode("international").ids)
+    for piece in vocabulary.SPECIALS:
+        assert pruned.tokenizer.encode(f"a{piece}b").tokens[1] == piece
+    assert pruned.tokenizer.token_to_id("<file_sep>") is None
+    assert vocabulary.used_share(counts, pruned.kept) == 1
+
+
+def test_pruning_keeps_what_kept_pieces_are_merged_from(tokenizer) -> None:
+    piece = tokenizer.token_to_id("Ġminister")
+    pruned = vocabulary.prune(tokenizer, Counter({piece: 9}), 5)
+    assert pruned.tokenizer.encode(" minister").tokens == ["Ġminister"]
+
+
+def test_pruning_needs_a_byte_level_bpe() -> None:
+    other = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0}, unk_token="a"))
+    with pytest.raises(RestoreError, match="byte-level BPE"):
+        vocabulary.prune(other, Counter(), 1)
+
+
+def test_training_learns_and_its_output_is_a_base(corpus, base, tmp_path) -> None:
+    lines = train(corpus, tmp_path / "one", base, prune=1)
+    held = log(tmp_path / "one", "held_out")
+    assert held[-1] < held[0] - 0.5
+    assert any("held-out loss" in line for line in lines)
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    assert {"model.safetensors", "config.json", "tokenizer.json", "state.safetensors", "log.jsonl"} <= names
+    train(corpus, tmp_path / "two", tmp_path / "one", tokens=1000)
+    assert log(tmp_path / "two", "held_out")[0] == pytest.approx(
+        min(held[-1], log(tmp_path / "one", "held_out_average")[-1]), abs=1e-3
+    )
+
+
+def test_a_run_is_repeatable_and_can_be_killed(corpus, base, tmp_path, monkeypatch) -> None:
+    train(corpus, tmp_path / "whole", base)
+
+    class KilledError(Exception):
+        pass
+
+    def killed(self, shares, loss, spent):
+        record(self, shares, loss, spent)
+        if self.progress.step == 4:
+            raise KilledError
+
+    record = neural.Trainer.record
+    monkeypatch.setattr(neural.Trainer, "record", killed)
+    with pytest.raises(KilledError):
+        train(corpus, tmp_path / "parts", base, save_minutes=1e-6)
+    monkeypatch.undo()
+    lines = train(corpus, tmp_path / "parts", base)
+    assert "going on after step 3" in lines[0]
+    assert log(tmp_path / "parts", "loss") == log(tmp_path / "whole", "loss")
+    first, second = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_finished_run_is_not_trained_again(corpus, base, tmp_path) -> None:
+    train(corpus, tmp_path, base, tokens=2000)
+    steps = log(tmp_path, "loss")
+    train(corpus, tmp_path, base, tokens=2000)
+    assert log(tmp_path, "loss") == steps
+
+
+def test_learning_rate() -> None:
+    settings = neural.Settings(tokens=1000, learning_rate=1.0, warm_up=10)
+    rates = [settings.rate(neural.Progress(step=step, tokens=step * 10)) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1, abs=0.01)
+    assert max(rates) == pytest.approx(1.0, abs=0.05)
+    assert rates[100] == pytest.approx(0.05)
+    by_time = neural.Settings(minutes=1, learning_rate=1.0, warm_up=0)
+    assert by_time.rate(neural.Progress(seconds=60)) == pytest.approx(0.05)
+
+
+def test_errors(corpus, base, tmp_path) -> None:
+    with pytest.raises(RestoreError, match="how long"):
+        neural.Settings()
+    with pytest.raises(RestoreError, match="above 0"):
+        neural.Settings(minutes=1, learning_rate=0)
+    with pytest.raises(RestoreError, match="no tokenizer"):
+        train(corpus, tmp_path / "out", tmp_path / "nowhere")
+    train(corpus, tmp_path / "out", base, tokens=1000)
+    with pytest.raises(RestoreError, match="seed"):
+        train(corpus, tmp_path / "out", base, seed=7)
