@@ -5,15 +5,12 @@ the token moves on to the next beam, one that inserts something stays. A gap is 
 is wide have moved on with better scores than any that stayed. Scores are sums of full-vocabulary log-probabilities, so
 that a hypothesis which makes the next input word unlikely pays for it; hypotheses are only compared at the same input
 token. (Greedy or token-synchronous search fails here: at each step some stop word is likelier than the next input word.)
-
-The search is a generator: it yields requests to the model and is sent the answers, so that a caller can run several
-searches in step and put their requests to the model in one batch.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from heapq import nlargest
@@ -22,14 +19,10 @@ from typing import Any, NamedTuple
 
 from restore.lattice.forms import Form, FormFinder, capitalised
 from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
-from restore.models.base import Encoded, Expansion, LanguageModel, Request, Trie
+from restore.models.base import Encoded, LanguageModel, Request, Trie
 from restore.source import SourceToken
 from restore.units import SENTENCE_ENDS
 
-Asking = Generator[list[Request], list[Expansion], None]
-
-COMMIT_EVERY = 32
-"""How often, in input tokens, the search looks whether its hypotheses agree on a beginning."""
 
 MARGIN = 12.0
 """Nats by which a growing hypothesis may be behind the best that is done."""
@@ -43,11 +36,13 @@ class Weights:
         insertion: for each inserted word, against the habit of a summed score to insert too little.
         end: for each mark that ends a sentence, for the same reason.
         quote: for each opening quotation mark: it puts words into somebody's mouth.
+        prior: times a form's log-probability by the lexicon alone, given its token.
         survivor: for a word that the channel should have dropped and that starts a sentence here.
     """
 
-    insertion: float = 0.5
-    end: float = 1.0
+    insertion: float = 0.0
+    end: float = 0.5
+    prior: float = 0.5
     quote: float = -4.0
     survivor: float = 2.0
 
@@ -55,22 +50,19 @@ class Weights:
 class Step:
     """One unit of a hypothesis's output, linked to the one before it."""
 
-    __slots__ = ("before", "logprob", "position", "text", "what")
+    __slots__ = ("before", "position", "text", "what")
 
-    def __init__(
-        self, before: Step | None, what: Form | Insertion, text: str, position: Position, logprob: float
-    ) -> None:
+    def __init__(self, before: Step | None, what: Form | Insertion, text: str, position: Position) -> None:
         self.before = before
         self.what = what
         self.text = text  # with the space before it
         self.position = position  # after it
-        self.logprob = logprob
 
 
 class Hypothesis:
     """A partial restoration: its score, where it stands in grammar and trie, and its last step."""
 
-    __slots__ = ("inserted", "left", "node", "pending", "position", "score", "state", "step", "within")
+    __slots__ = ("inserted", "left", "node", "origin", "pending", "position", "score", "state", "step", "within")
 
     def __init__(
         self,
@@ -83,7 +75,9 @@ class Hypothesis:
         inserted: int = 0,
         node: Trie[Any] | None = None,
         within: str = "",
+        origin: Hypothesis | None = None,
     ) -> None:
+        self.origin = origin or self  # the hypothesis that it grew from in this gap
         self.score = score
         self.state = state
         self.pending = pending
@@ -109,161 +103,6 @@ class Growth(NamedTuple):
 _score = itemgetter(0)
 
 
-class Search:
-    """One search through one text. `run()` drives it; `committed` grows as beginnings are agreed on."""
-
-    def __init__(self, decoder: Decoder, tokens: Sequence[SourceToken]) -> None:
-        self.committed: list[Step] = []
-        self.score = 0.0
-        self._decoder = decoder
-        self._tokens = tokens
-        self._root: Step | None = None
-
-    def run(self) -> Asking:
-        """Search the whole text, window by window, leaving its best reading in `committed`."""
-        window, total = self._decoder.model.window, len(self._tokens)
-        start, position, left = 0, Position(), Side.NONE
-        while True:
-            stop = total if window is None else min(total, start + window.width + window.ahead)
-            live = yield from self._window(start, stop, position, left)
-            if stop == total:
-                live = (yield from self._end(live)) or live
-            best = max(live, key=lambda hypothesis: hypothesis.score)
-            self.score += best.score
-            steps = _steps(best.step, self._root)
-            if window is None or stop == total:
-                self.committed.extend(steps)
-                return
-            start = self._cut(steps, start, start + window.width)
-            last = self.committed[-1]
-            position = last.position
-            left = left_of(last.what) if isinstance(last.what, Form) else Side.WORD
-            self._root = None
-
-    def _window(
-        self, start: int, stop: int, position: Position, left: Side
-    ) -> Generator[list[Request], list[Expansion], list[Hypothesis]]:
-        """Search from one input token up to another; return the hypotheses there."""
-        decoder = self._decoder
-        seen, prefix = self._prefix(start)
-        texts = [token.core if token.word else token.text for token in self._tokens[seen:stop]]
-        state = decoder.model.begin(texts, prefix)
-        stacks: dict[int, list[Hypothesis]] = defaultdict(list)
-        stacks[start] = [Hypothesis(0.0, state, None, position, None, left)]
-        for index in range(start, stop):
-            live = decoder.pruned(stacks.pop(index, []))
-            if not live:  # every hypothesis is within a joint form
-                continue
-            if index % COMMIT_EVERY == 0 and decoder.model.window is None:
-                self._commit(live)
-            moved = yield from self._gap(index, live)
-            if not moved:  # marks that the input gave may leave no way to end a paragraph: go on in it
-                moved = yield from self._gap(index, live, plain=True)
-            for growth in moved:
-                stacks[index + growth.item.span].append(decoder.made(growth))
-        return decoder.pruned([hypothesis for stack in stacks.values() for hypothesis in stack])
-
-    def _prefix(self, start: int) -> tuple[int, str]:
-        """Return the first input token that a window at `start` is shown, and the restored text from there on."""
-        window = self._decoder.model.window
-        if window is None or start == 0:
-            return start, ""
-        texts: list[str] = []
-        shown = 0
-        for step in reversed(self.committed):
-            if isinstance(step.what, Form):
-                if shown + step.what.span > window.before:
-                    break
-                shown += step.what.span
-            texts.append(step.text)
-        return start - shown, "".join(reversed(texts))
-
-    def _cut(self, steps: list[Step], start: int, upto: int) -> int:
-        """Commit the steps up to the last sentence end before the input token `upto`; return the next input token.
-
-        Where no sentence ends, the cut is at `upto`. It falls right after a form, so that the next window decides
-        with more to look ahead at what comes in the gap.
-        """
-        place, cuts = start, []
-        for number, step in enumerate(steps):
-            if isinstance(step.what, Form):
-                place += step.what.span
-                cuts.append((place, number + 1, False))
-            elif cuts and step.position.place in ENDED:
-                cuts[-1] = (*cuts[-1][:2], True)
-        within = [cut for cut in cuts if cut[0] <= upto] or cuts[:1]
-        ended = [cut for cut in within if cut[2]] or within
-        cut, length, _ = ended[-1]
-        self.committed.extend(steps[:length])
-        return cut
-
-    def _gap(
-        self, index: int, live: list[Hypothesis], plain: bool = False
-    ) -> Generator[list[Request], list[Expansion], list[Growth]]:
-        """Grow the hypotheses before token `index`; return those that have taken a form of it, the best first.
-
-        Args:
-            index: the input token.
-            live: the hypotheses, all before that token.
-            plain: let the form follow at once, whatever stands between the tokens in the input.
-        """
-        decoder, tokens = self._decoder, self._tokens
-        done: list[Growth] = []
-        while live:
-            requests = [decoder.request(hypothesis, tokens, index, plain) for hypothesis in live]
-            expansions = yield requests
-            growing: list[Growth] = []
-            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
-                hypothesis.state, hypothesis.pending = expansion.state, None
-                decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done)
-            floor = decoder.floor([growth.score for growth in done])
-            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
-                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
-            live = decoder.best_of(growing, floor)
-        done.sort(key=_score, reverse=True)
-        return decoder.recombined(done)
-
-    def _end(self, live: list[Hypothesis]) -> Generator[list[Request], list[Expansion], list[Hypothesis]]:
-        """Grow the hypotheses past the last token; return those whose texts are whole."""
-        decoder = self._decoder
-        whole: list[Hypothesis] = []
-        while live:
-            requests = [decoder.request(hypothesis, (), 0) for hypothesis in live]
-            expansions = yield requests
-            growing: list[Growth] = []
-            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
-                hypothesis.state, hypothesis.pending = expansion.state, None
-                if hypothesis.node is None and decoder.is_whole(hypothesis.position):
-                    whole.append(hypothesis)
-            floor = decoder.floor([hypothesis.score for hypothesis in whole])
-            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
-                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
-            live = decoder.best_of(growing, floor)
-        return whole
-
-    def _commit(self, live: list[Hypothesis]) -> None:
-        """Move the beginning that all hypotheses share to `committed`."""
-        chains = [_steps(hypothesis.step, self._root) for hypothesis in live]
-        shared = 0
-        for steps in zip(*chains, strict=False):
-            if any(step is not steps[0] for step in steps):
-                break
-            shared += 1
-        if shared:
-            self.committed.extend(chains[0][:shared])
-            self._root = chains[0][shared - 1]
-            self._root.before = None
-
-
-def _steps(last: Step | None, root: Step | None) -> list[Step]:
-    """Return the steps after `root` up to `last`, in order."""
-    steps = []
-    while last is not None and last is not root:
-        steps.append(last)
-        last = last.before
-    return steps[::-1]
-
-
 class Decoder:
     """What the searches with one model and one channel share: the grammar, the tries, the beam. Thread-safe."""
 
@@ -277,10 +116,6 @@ class Decoder:
         self.weights = weights
         self.insertion_trie = lru_cache(maxsize=1 << 12)(self._insertion_trie)
         self._forms = lru_cache(maxsize=1 << 15)(self._form_trie)
-
-    def search(self, tokens: Sequence[SourceToken]) -> Search:
-        """Return a search through a text, ready to run."""
-        return Search(self, tokens)
 
     def request(
         self, hypothesis: Hypothesis, tokens: Sequence[SourceToken], index: int, plain: bool = False
@@ -362,7 +197,7 @@ class Decoder:
             text = ("" if touching else " ") + whole.text
             encoded = self.model.encode(text, initial=initial, touched=False, logprob=form.logprob)
             if encoded is not None:
-                bonus = encoded.bonus
+                bonus = encoded.bonus + self.weights.prior * form.prior
                 if form.kept and initial and word:
                     bonus += self.weights.survivor
                 entries.append((Encoded(encoded.ids, bonus), whole))
@@ -441,24 +276,30 @@ class Decoder:
         """Make the best growing candidates of those above the floor."""
         return [self.made(growth) for growth in nlargest(self.beam, growing, key=_score) if growth.score > floor]
 
-    def recombined(self, done: list[Growth]) -> list[Growth]:
+    def future(self, growth: Growth) -> Hashable | None:
+        """Return a key such that candidates of equal keys have equal futures, or None where there is no such key."""
+        future = self.model.key(growth.parent.state, int(growth.node.ids[growth.child]))
+        if future is None:
+            return None
+        position = growth.parent.position
+        return future, position.bracket, position.quote, growth.item.span, growth.item.after
+
+    def recombined(self, done: list[Growth]) -> list[tuple[Growth, Hashable | None]]:
         """Keep, of candidates in order of score, the best of each future, a beam of them for each span."""
-        kept: list[Growth] = []
+        kept: list[tuple[Growth, Hashable | None]] = []
         seen: set[Hashable] = set()
         width: dict[int, int] = defaultdict(int)
         for growth in done:
             span = growth.item.span
             if width[span] >= self.beam:
                 continue
-            position = growth.parent.position
-            future = self.model.key(growth.parent.state, int(growth.node.ids[growth.child]))
-            if future is not None:
-                key = (future, position.bracket, position.quote, span)
+            key = self.future(growth)
+            if key is not None:
                 if key in seen:
                     continue
                 seen.add(key)
             width[span] += 1
-            kept.append(growth)
+            kept.append((growth, key))
         return kept
 
     def pruned(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
@@ -472,24 +313,34 @@ class Decoder:
         if item is None:
             return Hypothesis(
                 growth.score, parent.state, pending, parent.position, parent.step, parent.left,
-                parent.inserted, growth.node.next[growth.child], growth.within,
+                parent.inserted, growth.node.next[growth.child], growth.within, parent.origin,
             )  # fmt: skip
-        logprob = growth.score - parent.score
         if isinstance(item, Form):
             text = item.text if parent.position.touching else " " + item.text
             position = after_form(parent.position, item)
-            step = Step(parent.step, item, text, position, logprob)
+            step = Step(parent.step, item, text, position)
             return Hypothesis(growth.score, parent.state, pending, position, step, left_of(item))
         inserted = parent.inserted + 1
         position = parent.position.after(item, inserted < MAX_INSERTIONS)
-        step = Step(parent.step, item, item.text, position, logprob)
-        return Hypothesis(growth.score, parent.state, pending, position, step, parent.left, inserted)
+        step = Step(parent.step, item, item.text, position)
+        return Hypothesis(
+            growth.score, parent.state, pending, position, step, parent.left, inserted, origin=parent.origin
+        )
 
     def is_whole(self, position: Position) -> bool:
         """Tell whether a text may end at a position."""
         if not self.grammar.ends:
             return True
         return position.place in ENDED and not (position.bracket or position.quote)
+
+
+def steps_between(last: Step | None, root: Step | None) -> list[Step]:
+    """Return the steps after `root` up to `last`, in order."""
+    steps = []
+    while last is not None and last is not root:
+        steps.append(last)
+        last = last.before
+    return steps[::-1]
 
 
 def left_of(form: Form) -> Side:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from restore.decoder import Decoder, Search, after_form, left_of
+from restore.decoder import Decoder, after_form, left_of
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Position, Side
 from restore.models.base import Encoded, Request, Trie
@@ -197,8 +197,3 @@ def _spell(node: Trie[Any] | None, what: Form | Insertion) -> tuple[tuple[int, .
             if following is not None:
                 stack.append((following, (*ids, int(piece))))
     raise LookupError(what.text)
-
-
-def output_path(search: Search) -> list[Form | Insertion]:
-    """Return the path that a finished search chose."""
-    return [step.what for step in search.committed]

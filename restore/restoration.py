@@ -8,6 +8,7 @@ from typing import Any
 
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion
+from restore.posterior import Choice
 from restore.repair import Repair
 from restore.source import SourceToken
 
@@ -22,6 +23,8 @@ class Edit:
         source_start, source_end: the place in the input, in characters.
         start, end: the place in the text, in characters.
         before, after: what stood there, and what stands there now.
+        confidence: how probable it is that the original had exactly this there; None where nothing was guessed.
+        place: which of the restoration's choices it belongs to.
     """
 
     kind: str
@@ -31,6 +34,16 @@ class Edit:
     end: int
     before: str
     after: str
+    confidence: float | None = None
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Something else that might stand in a place: its text, and how probable it is."""
+
+    text: str
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,7 @@ class Restoration:
         spans: for each input token its place in both; tokens restored as one unit share one.
         repairs: corrections made to the input before it was restored.
         channel, engine: the names of the channel and of the model that were used.
+        choices: what there was to choose from, for each gap and the form after it; the last gap has no form.
         notes: what a reader should know, such as that the input does not look stripped.
         score: the text's log-probability under the engine, in nats, search weights included.
     """
@@ -83,6 +97,7 @@ class Restoration:
     repairs: tuple[Repair, ...] = ()
     channel: str = ""
     engine: str = ""
+    choices: tuple[Choice, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
     score: float = 0.0
 
@@ -102,6 +117,22 @@ class Restoration:
             place = edit.end
         return "".join([*parts, self.text[place:]])
 
+    def alternatives(self, edit: Edit, n: int = 5) -> tuple[Alternative, ...]:
+        """Return what else might stand where an edit is, the most probable first, the edit's own reading included.
+
+        For an insertion these are whole contents of the gap (an empty text is nothing at all); for another edit, forms.
+        """
+        choice = self.choices[edit.place]
+        if edit.kind in ("inflected", "recased"):
+            return tuple(Alternative(form, chance) for form, chance in choice.forms[:n])
+        return tuple(Alternative("".join(units), chance) for units, chance in choice.gaps[:n])
+
+    @property
+    def confidence(self) -> float:
+        """The mean probability of the document's choices: of each gap's content, and of each form."""
+        chances = [chance for choice in self.choices for _, chance in (*choice.gaps[:1], *choice.forms[:1])]
+        return sum(chances) / len(chances) if chances else 1.0
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain data, ready for JSON."""
         return {
@@ -110,6 +141,7 @@ class Restoration:
             "note": "restored, not the original",
             "channel": self.channel,
             "engine": self.engine,
+            "confidence": self.confidence,
             "edits": [asdict(edit) for edit in self.edits],
             "kept": [asdict(kept) for kept in self.kept],
             "repairs": [asdict(repair) for repair in self.repairs],
@@ -123,13 +155,15 @@ class Restoration:
 class Assembler:
     """Puts the decoder's units together into a text, keeping the edits."""
 
-    def __init__(self, source: str, tokens: Sequence[SourceToken]) -> None:
+    def __init__(self, source: str, tokens: Sequence[SourceToken], choices: Sequence[Choice] = ()) -> None:
         self._source = source
         self._tokens = tokens
+        self._choices = choices
         self._parts: list[str] = []
         self._length = 0
         self._place = 0  # how much of the input has been used
         self._next = 0  # the next input token
+        self._choice = 0  # the choice that the next gap and form belong to
         self._gap: list[Insertion] = []
         self.edits: list[Edit] = []
         self.kept: list[Kept] = []
@@ -144,17 +178,18 @@ class Assembler:
         self._close_gap(first.start)
         start = self._length
         given = self._source[first.start : last.end]
-        self._change(_kind(given, what), last.end, what.text)
+        self._change(_kind(given, what), last.end, what.text, self._chance_of_form(what.text))
         span = Span(first.start, last.end, start, self._length)
         self.spans.extend([span] * what.span)
         if what.kept:
             self.kept.append(Kept(given, first.start, start, self._length))
         self._next += what.span
+        self._choice += 1
 
     def finish(self) -> str:
         """Add what is left of the input, and return the text."""
         for insertion in self._gap:
-            self._change("inserted", self._place, insertion.text)
+            self._insert(insertion, self._place)
         self._gap = []
         self._copy(len(self._source))
         return "".join(self._parts)
@@ -168,33 +203,41 @@ class Assembler:
             # The input's own line break serves as the paragraph break; white space at its start stays there.
             at = breaks[-1] if breaks else 0
             for insertion in gap[:at]:
-                self._change("inserted", self._place, insertion.text)
+                self._insert(insertion, self._place)
             self._copy(upto)
             rest = gap[at + 1 :] if breaks else gap
             for place, insertion in enumerate(rest, 1):
-                space_after = " " if place == len(rest) and not insertion.leads_to.touching else ""
-                self._change("inserted", upto, insertion.text + space_after)
+                last = place == len(rest) and not insertion.leads_to.touching
+                self._insert(insertion, upto, " " if last else "")
         elif gap and gap[-1].leads_to.touching:
             for insertion in gap[:-1]:
-                self._change("inserted", self._place, insertion.text)
-            kind = {"join": "joined", "break": "break"}.get(gap[-1].kind, "inserted")
-            self._change(kind, upto, gap[-1].text)
+                self._insert(insertion, self._place)
+            self._insert(gap[-1], upto)
         else:
             for insertion in gap:
-                self._change("inserted", self._place, insertion.text)
+                self._insert(insertion, self._place)
             if not space:  # between the halves of a glued pair
-                self._change("inserted", upto, " ")
+                self._change("inserted", upto, " ", None)
             self._copy(upto)
+
+    def _insert(self, insertion: Insertion, upto: int, space: str = "") -> None:
+        kind = {"join": "joined", "break": "break"}.get(insertion.kind, "inserted")
+        units = self._choices[self._choice].units if self._choice < len(self._choices) else {}
+        self._change(kind, upto, insertion.text + space, units.get(insertion.text))
+
+    def _chance_of_form(self, text: str) -> float | None:
+        forms = self._choices[self._choice].forms if self._choice < len(self._choices) else ()
+        return next((chance for form, chance in forms if form == text), None)
 
     def _copy(self, upto: int) -> None:
         self._append(self._source[self._place : upto])
         self._place = upto
 
-    def _change(self, kind: str, upto: int, after: str) -> None:
+    def _change(self, kind: str, upto: int, after: str, chance: float | None) -> None:
         before = self._source[self._place : upto]
         if before != after:
             end = self._length + len(after)
-            self.edits.append(Edit(kind, self._place, upto, self._length, end, before, after))
+            self.edits.append(Edit(kind, self._place, upto, self._length, end, before, after, chance, self._choice))
         self._append(after)
         self._place = upto
 

@@ -11,13 +11,15 @@ from typing import Any
 from restore.bundle import resources_folder
 from restore.channel import Channel, get_channel
 from restore.config import Config
-from restore.decoder import Decoder, Search, Weights
+from restore.decoder import Decoder, Weights
 from restore.lattice import FormFinder, GapGrammar
 from restore.lexicon import Lexicon, default_lexicon
 from restore.models.base import LanguageModel
+from restore.posterior import Choice
 from restore.reference import ReferenceScore, measure_reference, path_score
 from restore.repair import Repair, Repairer
 from restore.restoration import Assembler, Restoration
+from restore.search import Search, drive
 from restore.source import SourceToken, read_source
 
 READABLE_SHARE = 0.2
@@ -113,12 +115,12 @@ class Restorer:
         repairs: list[Repair] = []
         if self.config.repair:
             tokens, repairs = self._repairer.repair(tokens)
-        search = decoder.search(tokens)
-        _drive(search, decoder.model)
-        assembler = Assembler(text, tokens)
-        for step in search.committed:
+        search = Search(decoder, tokens)
+        drive(search, decoder.model)
+        assembler = Assembler(text, tokens, search.choices)
+        for step in search.steps:
             assembler.add(step.what)
-        return self._result(text, assembler, notes, search.score, tuple(repairs))
+        return self._result(text, assembler, notes, search.score, tuple(repairs), tuple(search.choices))
 
     def score_reference(self, stripped: str, original: str) -> ReferenceScore:
         """Force a known original through the lattice: oracle recall, and whether the search missed it.
@@ -133,8 +135,8 @@ class Restorer:
         counts, path = measure_reference(decoder, tokens, original, starts)
         if path is None or decoder.model.window is not None:
             return counts
-        search = decoder.search(tokens)
-        _drive(search, decoder.model)
+        search = Search(decoder, tokens)
+        drive(search, decoder.model)
         return replace(counts, output_score=search.score, reference_score=path_score(decoder, tokens, path))
 
     def restore_many(self, texts: Iterable[str]) -> Iterator[Restoration]:
@@ -144,8 +146,8 @@ class Restorer:
 
     def _judge(self, tokens: Sequence[SourceToken]) -> float:
         """Return the score of the best restoration of a few tokens, in nats, by the fast engine."""
-        search = self._judging.search(tokens)
-        _drive(search, self._judging.model)
+        search = Search(self._judging, tokens)
+        drive(search, self._judging.model)
         return search.score
 
     def _result(
@@ -155,6 +157,7 @@ class Restorer:
         notes: tuple[str, ...],
         score: float,
         repairs: tuple[Repair, ...] = (),
+        choices: tuple[Choice, ...] = (),
     ) -> Restoration:
         text = assembler.finish()
         return Restoration(
@@ -166,6 +169,7 @@ class Restorer:
             channel=self.channel.name,
             engine=self.engine,
             repairs=repairs,
+            choices=choices,
             notes=notes,
             score=score,
         )
@@ -176,17 +180,6 @@ class Restorer:
         dropped = (word for word in words if self.channel.image(word) is None)
         finder = self._decoder.finder
         return sum(finder.forms(word.lower()).single[0].kept for word in dropped) / len(tokens)
-
-
-def _drive(search: Search, model: LanguageModel) -> None:
-    """Run one search to its end."""
-    asking = search.run()
-    try:
-        requests = next(asking)
-        while True:
-            requests = asking.send(model.expand(requests))
-    except StopIteration:
-        return
 
 
 def restore_text(text: str, config: Config | None = None, **options: Any) -> Restoration:

@@ -1,10 +1,12 @@
 """The promise: stripping the restored text gives the input back, whatever the model thinks.
 
-Fresh samples each run; a failure prints the seed that repeats it (`pytest --hypothesis-seed=N`).
+Fresh samples each run, 25 a test or as many as RESTORE_EXAMPLES says; a failure prints the seed that repeats it
+(`pytest --hypothesis-seed=N`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -38,7 +40,8 @@ strings = st.one_of(
     st.lists(st.one_of(real, frequent, st.sampled_from(HOSTILE), st.text(max_size=8)), max_size=12).map(" ".join),
     anything,
 )
-thorough = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = int(os.environ.get("RESTORE_EXAMPLES", "25"))
+thorough = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 
 
 def check_history(result: Restoration) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections import Counter
 
@@ -157,6 +158,7 @@ def test_training_learns_and_its_output_is_a_base(corpus, base, tmp_path) -> Non
     assert any("held-out loss" in line for line in lines)
     names = {path.name for path in (tmp_path / "one").iterdir()}
     assert {"model.safetensors", "config.json", "tokenizer.json", "state.safetensors", "log.jsonl"} <= names
+    assert ("loss.png" in names) == (importlib.util.find_spec("matplotlib") is not None)
     train(corpus, tmp_path / "two", tmp_path / "one", tokens=1000)
     assert log(tmp_path / "two", "held_out")[0] == pytest.approx(
         min(held[-1], log(tmp_path / "one", "held_out_average")[-1]), abs=1e-3

@@ -9,7 +9,9 @@ import numpy as np
 
 from restore.models.base import Encoded, Expansion, Request, Trie, Window
 from restore.models.ngram import NgramModel
-from restore.units import is_word, segment
+from restore.units import is_word, segment, sentence_starts
+
+WINDOW = Window(before=8, width=384, ahead=32)
 
 
 class WordModel:
@@ -25,8 +27,8 @@ class WordModel:
 
     @property
     def window(self) -> Window | None:
-        """None: its context is a few words, so it takes texts of any length."""
-        return None
+        """Wide windows, which only bound memory: the model looks back a few words."""
+        return WINDOW
 
     @property
     def merges_marks(self) -> bool:
@@ -34,8 +36,13 @@ class WordModel:
         return False
 
     def begin(self, source: Sequence[str], prefix: str = "") -> Any:
-        """Return the context at a document's start; the n-gram model does not look at the input."""
-        return self._model.start
+        """Return the context after the prefix; the n-gram model does not look at the input."""
+        state = self._model.start
+        units = segment(prefix)
+        for place, (unit, initial) in enumerate(zip(units, sentence_starts(units), strict=True)):
+            following = not is_word(unit) and place + 1 < len(units) and units[place + 1][:1].isalnum()
+            state = self._model.push(state, self._model.piece(unit, initial=initial, joiner=following))
+        return state
 
     def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
         """Return the pieces of a string of units; a word outside the vocabulary is its class and its own share of it."""

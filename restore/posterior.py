@@ -1,0 +1,188 @@
+"""Probabilities of what a search considered, and the reading that is best by them.
+
+A search leaves a lattice of readings: hypotheses at each input token, and arcs between them, each a gap's content with
+the form after it. Forward and backward sums over its paths (Rabiner 1989, section III) give the posterior of every
+arc, on both sides' evidence. The chosen reading is a consensus (after Mangu, Brill and Stolcke 2000): the path with
+the best sum, over its units, of each unit's posterior less the threshold from which it is worth having. For a score such
+as F1, which forgives a wrong word less than a missing one is missed, that beats the likeliest path.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from restore.decoder import Decoder, Growth, Hypothesis, Step, steps_between
+
+SCALE = 0.7
+"""What log-probabilities are multiplied by: summed ones are too sure of themselves. Chosen on development text."""
+WORD_THRESHOLD, MARK_THRESHOLD, PATH_WEIGHT = 0.2, 0.15, 0.05
+"""From which posterior an inserted word, or mark, is worth having; and what a nat of the path's likelihood is worth."""
+MOST_ALTERNATIVES = 8
+
+
+class Arc(NamedTuple):
+    """A way on from one hypothesis: what its gap held, and the form taken.
+
+    Attributes:
+        parent: the hypothesis in the gap, with its insertions; its origin is where the arc starts.
+        growth: the form taken, or None at the end of the text.
+        target: the hypothesis reached, or None if the beam dropped it.
+    """
+
+    parent: Hypothesis
+    growth: Growth | None
+    target: Hypothesis | None
+
+
+class Stage(NamedTuple):
+    """All the arcs from the hypotheses before one input token."""
+
+    index: int
+    nodes: list[Hypothesis]
+    arcs: list[Arc]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What there was to choose from before and at one input token, with posteriors, the best first.
+
+    Attributes:
+        gaps: contents of the gap, as tuples of units.
+        forms: forms of the token (or of the tokens that a joint form spans).
+        units: each unit's posterior of being in the gap.
+    """
+
+    gaps: tuple[tuple[tuple[str, ...], float], ...]
+    forms: tuple[tuple[str, float], ...]
+    units: dict[str, float]
+
+
+def consensus(stages: Sequence[Stage], ends: Sequence[Hypothesis], decoder: Decoder) -> tuple[list[Step], list[Choice]]:
+    """Return the consensus reading of a lattice, and for each of its arcs what else there was.
+
+    Args:
+        stages: the lattice, in order.
+        ends: the hypotheses that it ends in.
+        decoder: makes the steps of chosen forms.
+    """
+    posteriors = _posteriors(stages, ends)
+    best: dict[int, tuple[float, Arc | None, int]] = {id(node): (0.0, None, 0) for node in stages[0].nodes}
+    choices: list[Choice] = []
+    for number, (stage, chances) in enumerate(zip(stages, posteriors, strict=True)):
+        choice, worths = _weigh(stage, chances)
+        choices.append(choice)
+        for arc, worth in zip(stage.arcs, worths, strict=True):
+            before = best.get(id(arc.parent.origin))
+            if arc.target is None or before is None:
+                continue
+            total = before[0] + worth
+            known = best.get(id(arc.target) if arc.growth is not None else -1)
+            if known is None or total > known[0]:
+                best[id(arc.target) if arc.growth is not None else -1] = (total, arc, number)
+    return _trace(best, stages, ends, choices, decoder)
+
+
+def _trace(
+    best: dict[int, tuple[float, Arc | None, int]],
+    stages: Sequence[Stage],
+    ends: Sequence[Hypothesis],
+    choices: list[Choice],
+    decoder: Decoder,
+) -> tuple[list[Step], list[Choice]]:
+    if -1 in best:
+        place = -1
+    else:
+        place = id(max(ends, key=lambda end: best.get(id(end), (float("-inf"), None, 0))[0]))
+    steps: list[list[Step]] = []
+    chosen: list[Choice] = []
+    while (arc := best[place][1]) is not None:
+        origin = arc.parent.origin
+        part = steps_between(arc.parent.step, origin.step)
+        if arc.growth is not None:
+            made = decoder.made(arc.growth).step
+            assert made is not None
+            part.append(made)
+        steps.append(part)
+        chosen.append(choices[best[place][2]])
+        place = id(origin)
+    return [step for part in reversed(steps) for step in part], chosen[::-1]
+
+
+def _posteriors(stages: Sequence[Stage], ends: Sequence[Hypothesis]) -> list[list[float]]:
+    """Return, for each stage, the posterior of each of its arcs; those of one stage sum to 1."""
+    # Forward scores are those of the search, recomputed as sums over paths rather than the best path.
+    forward: dict[int, float] = {id(node): 0.0 for node in stages[0].nodes}
+    costs: list[list[float]] = []
+    for stage in stages:
+        row = []
+        reached: dict[int, list[float]] = defaultdict(list)
+        for arc in stage.arcs:
+            origin = arc.parent.origin
+            score = arc.parent.score if arc.growth is None else arc.growth.score
+            cost = SCALE * (score - origin.score)
+            row.append(cost)
+            if arc.target is not None and arc.growth is not None:
+                reached[id(arc.target)].append(forward.get(id(origin), -1e9) + cost)
+        for key, values in reached.items():
+            forward[key] = _log_sum(values + ([forward[key]] if key in forward else []))
+        costs.append(row)
+    backward: dict[int, float] = {id(end): 0.0 for end in ends}
+    rows: list[list[float]] = []
+    for stage, row in zip(reversed(stages), reversed(costs), strict=True):
+        # What the beam dropped is given the future of the best that it kept.
+        kept = [backward.get(id(arc.target), -1e9) for arc in stage.arcs if arc.target is not None]
+        spare = max(kept, default=0.0)
+        leaving: dict[int, list[float]] = defaultdict(list)
+        logs = []
+        for arc, cost in zip(stage.arcs, row, strict=True):
+            future = spare if arc.target is None else backward.get(id(arc.target), -1e9)
+            if arc.growth is None:
+                future = 0.0
+            origin = arc.parent.origin
+            logs.append(forward.get(id(origin), -1e9) + cost + future)
+            leaving[id(origin)].append(cost + future)
+        for key, values in leaving.items():
+            backward[key] = _log_sum(values)
+        total = _log_sum(logs)
+        rows.append([math.exp(log - total) for log in logs])
+    return rows[::-1]
+
+
+def _weigh(stage: Stage, chances: list[float]) -> tuple[Choice, list[float]]:
+    """Return what there was to choose from in a stage, and the worth of each of its arcs."""
+    gaps: dict[tuple[str, ...], float] = defaultdict(float)
+    forms: dict[str, float] = defaultdict(float)
+    units: dict[str, float] = defaultdict(float)
+    contents = []
+    for arc, chance in zip(stage.arcs, chances, strict=True):
+        steps = steps_between(arc.parent.step, arc.parent.origin.step)
+        content = tuple(step.text for step in steps)
+        contents.append(steps)
+        gaps[content] += chance
+        for unit in set(content):
+            units[unit] += chance
+        if arc.growth is not None:
+            forms[arc.growth.item.text] += chance
+    worths = []
+    for arc, chance, steps in zip(stage.arcs, chances, contents, strict=True):
+        worth = PATH_WEIGHT * math.log(max(chance, 1e-12))
+        for step in steps:
+            worth += units[step.text] - (WORD_THRESHOLD if step.what.kind == "word" else MARK_THRESHOLD)  # type: ignore[union-attr]
+        if arc.growth is not None:
+            worth += forms[arc.growth.item.text]
+        worths.append(worth)
+    choice = Choice(
+        tuple(sorted(gaps.items(), key=lambda pair: -pair[1])[:MOST_ALTERNATIVES]),
+        tuple(sorted(forms.items(), key=lambda pair: -pair[1])[:MOST_ALTERNATIVES]),
+        dict(units),
+    )
+    return choice, worths
+
+
+def _log_sum(values: Sequence[float]) -> float:
+    most = max(values)
+    return most + math.log(sum(math.exp(value - most) for value in values))

@@ -1,0 +1,188 @@
+"""One search through one text, window by window.
+
+The search is a generator: it yields requests to the model and is sent the answers, so that a caller can run several
+searches in step and put their requests to the model in one batch.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator, Hashable, Sequence
+
+from restore.decoder import Decoder, Growth, Hypothesis, Step, left_of
+from restore.lattice.forms import Form
+from restore.lattice.gaps import ENDED, Position, Side
+from restore.models.base import Expansion, LanguageModel, Request
+from restore.posterior import Arc, Choice, Stage, consensus
+from restore.source import SourceToken
+
+Asking = Generator[list[Request], list[Expansion], None]
+
+MOST_ARCS = 48
+"""Ways on from one input token that are remembered, for the probabilities of what was chosen."""
+
+
+class Search:
+    """Searches one text. `run()` drives it; `steps` and `choices` grow as windows are done.
+
+    Attributes:
+        steps: the chosen units, in order.
+        choices: for each gap and the form after it, what else there was; the last gap has no form.
+        score: the log-probability of the best readings of the windows, search weights included, in nats.
+    """
+
+    def __init__(self, decoder: Decoder, tokens: Sequence[SourceToken]) -> None:
+        self.steps: list[Step] = []
+        self.choices: list[Choice] = []
+        self.score = 0.0
+        self._decoder = decoder
+        self._tokens = tokens
+
+    def run(self) -> Asking:
+        """Search the whole text."""
+        window, total = self._decoder.model.window, len(self._tokens)
+        start, position, left = 0, Position(), Side.NONE
+        while True:
+            stop = total if window is None else min(total, start + window.width + window.ahead)
+            stages, live = yield from self._window(start, stop, position, left)
+            if stop == total:
+                final, live = yield from self._end(live)
+                stages.append(final)
+            self.score += max(hypothesis.score for hypothesis in live)
+            steps, choices = consensus(stages, live, self._decoder)
+            if window is None or stop == total:
+                self.steps.extend(steps)
+                self.choices.extend(choices)
+                return
+            start = self._cut(steps, choices, start, start + window.width)
+            last = self.steps[-1]
+            position = last.position
+            left = left_of(last.what) if isinstance(last.what, Form) else Side.WORD
+
+    def _window(
+        self, start: int, stop: int, position: Position, left: Side
+    ) -> Generator[list[Request], list[Expansion], tuple[list[Stage], list[Hypothesis]]]:
+        """Search from one input token up to another; return what was considered, and the hypotheses at the end."""
+        decoder = self._decoder
+        seen, prefix = self._prefix(start)
+        texts = [token.core if token.word else token.text for token in self._tokens[seen:stop]]
+        state = decoder.model.begin(texts, prefix)
+        stacks: dict[int, list[Hypothesis]] = defaultdict(list)
+        stacks[start] = [Hypothesis(0.0, state, None, position, None, left)]
+        stages: list[Stage] = []
+        for index in range(start, stop):
+            live = decoder.pruned(stacks.pop(index, []))
+            if not live:  # every hypothesis is within a joint form
+                continue
+            done = yield from self._gap(index, live)
+            if not done:  # marks that the input gave may leave no way to end a paragraph: go on in it
+                done = yield from self._gap(index, live, plain=True)
+            stages.append(self._stage(index, live, done, stacks))
+        return stages, decoder.pruned([hypothesis for stack in stacks.values() for hypothesis in stack])
+
+    def _stage(
+        self, index: int, live: list[Hypothesis], done: list[Growth], stacks: dict[int, list[Hypothesis]]
+    ) -> Stage:
+        """Move the best on to the next stacks, and remember how each of them, and of the others, got there."""
+        decoder = self._decoder
+        targets: dict[Hashable, Hypothesis] = {}
+        for growth, key in decoder.recombined(done):
+            made = decoder.made(growth)
+            stacks[index + growth.item.span].append(made)
+            targets[id(growth) if key is None else key] = made
+        arcs = []
+        for growth in done[:MOST_ARCS]:
+            key = decoder.future(growth)
+            arcs.append(Arc(growth.parent, growth, targets.get(id(growth) if key is None else key)))
+        return Stage(index, live, arcs)
+
+    def _gap(
+        self, index: int, live: list[Hypothesis], plain: bool = False
+    ) -> Generator[list[Request], list[Expansion], list[Growth]]:
+        """Grow the hypotheses before token `index`; return those that have taken a form of it, the best first.
+
+        Args:
+            index: the input token.
+            live: the hypotheses, all before that token.
+            plain: let the form follow at once, whatever stands between the tokens in the input.
+        """
+        decoder, tokens = self._decoder, self._tokens
+        done: list[Growth] = []
+        while live:
+            requests = [decoder.request(hypothesis, tokens, index, plain) for hypothesis in live]
+            expansions = yield requests
+            growing: list[Growth] = []
+            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
+                hypothesis.state, hypothesis.pending = expansion.state, None
+                decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done)
+            floor = decoder.floor([growth.score for growth in done])
+            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
+                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
+            live = decoder.best_of(growing, floor)
+        done.sort(key=lambda growth: growth.score, reverse=True)
+        return done
+
+    def _end(self, live: list[Hypothesis]) -> Generator[list[Request], list[Expansion], tuple[Stage, list[Hypothesis]]]:
+        """Grow the hypotheses past the last token; return those whose texts are whole, or all if none can be."""
+        decoder, first = self._decoder, live
+        whole: list[Hypothesis] = []
+        while live:
+            requests = [decoder.request(hypothesis, (), 0) for hypothesis in live]
+            expansions = yield requests
+            growing: list[Growth] = []
+            for hypothesis, expansion in zip(live, expansions, strict=True):
+                hypothesis.state, hypothesis.pending = expansion.state, None
+                if hypothesis.node is None and decoder.is_whole(hypothesis.position):
+                    whole.append(hypothesis)
+            floor = decoder.floor([hypothesis.score for hypothesis in whole])
+            for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
+                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
+            live = decoder.best_of(growing, floor)
+        ends = whole or first
+        return Stage(len(self._tokens), first, [Arc(end, None, end) for end in ends]), ends
+
+    def _prefix(self, start: int) -> tuple[int, str]:
+        """Return the first input token that a window at `start` is shown, and the restored text from there on."""
+        window = self._decoder.model.window
+        if window is None or start == 0:
+            return start, ""
+        texts: list[str] = []
+        shown = 0
+        for step in reversed(self.steps):
+            if isinstance(step.what, Form):
+                if shown + step.what.span > window.before:
+                    break
+                shown += step.what.span
+            texts.append(step.text)
+        return start - shown, "".join(reversed(texts))
+
+    def _cut(self, steps: list[Step], choices: list[Choice], start: int, upto: int) -> int:
+        """Commit the steps up to the last sentence end before the input token `upto`; return the next input token.
+
+        Where no sentence ends, the cut is at `upto`. It falls right after a form, so that the next window decides
+        with more to look ahead at what comes in the gap.
+        """
+        place, cuts = start, []
+        for number, step in enumerate(steps):
+            if isinstance(step.what, Form):
+                place += step.what.span
+                cuts.append((place, number + 1, False))
+            elif cuts and step.position.place in ENDED:
+                cuts[-1] = (*cuts[-1][:2], True)
+        within = [cut for cut in cuts if cut[0] <= upto] or cuts[:1]
+        ended = [cut for cut in within if cut[2]] or within
+        cut, length, _ = ended[-1]
+        self.steps.extend(steps[:length])
+        self.choices.extend(choices[: 1 + cuts.index(ended[-1])])
+        return cut
+
+
+def drive(search: Search, model: LanguageModel) -> None:
+    """Run one search to its end."""
+    asking = search.run()
+    try:
+        requests = next(asking)
+        while True:
+            requests = asking.send(model.expand(requests))
+    except StopIteration:
+        return

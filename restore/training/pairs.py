@@ -1,0 +1,286 @@
+"""Training windows: what a channel leaves of a text, paired with the text itself."""
+
+from __future__ import annotations
+
+import random
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+
+from restore.channel import Channel, Token, get_channel
+from restore.errors import RestoreError
+from restore.training.documents import read_documents
+
+CHANNEL_SHARES: Mapping[str, float] = {"nltk": 0.8, "transcript": 0.1, "stemmed": 0.1}
+
+SOURCE_WEIGHTS: Mapping[str, float] = {
+    "wikinews-2019-20": 30,
+    "gum": 30,
+    "wikipedia-wtf": 15,
+    "wikipedia-xquad": 15,
+    "wikipedia-gensim": 10,
+    "onrr": 3,
+    "18f": 2,
+    "cdc-mmwr-supplements": 2,
+    "fed-board": 2,
+    "digitalgov": 1.5,
+    "whitehouse-2017": 0.5,
+    "turing-way": 0.5,
+    "opensource-guide": 0.5,
+    "opensource.com": 0.4,
+    "carpentries": 0.4,
+    "fedora-magazine": 0.4,
+    "presidential-speeches": 0.3,
+    "state-union": 0.3,
+    "ropensci": 0.3,
+    "rust-blog": 0.3,
+    "un-general-debate": 0.25,
+}
+"""How much oftener than its length a source is drawn from: news and reference first, speeches and technology last."""
+
+_SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    r"""One training example: `source`, then `prefix` (given), then `target` (to be learnt).
+
+    The model reads and writes one sequence of pieces, and the decoder relies on its form:
+
+        <|im_start|> encode(" " + source) <|im_end|> encode(prefix) encode(target) <|endoftext|>
+
+    `source` is the kept tokens of the whole window, separated by single spaces. `prefix + target` is the original text
+    from just after the kept token before the window (from the first character, where the window opens the
+    document), so it begins with a space or a mark when the text does there. A paragraph break is one "\n".
+
+    - The *prefix* ends with the last of the window's first few kept tokens. It carries no loss: in decoding it
+      is the text restored so far. It is often empty.
+    - The target ends with a kept token, without the marks that follow it; but a window that ends where a document
+      or (often) a sentence ends has the closing words and marks too.
+    - When the source goes on beyond the target (*lookahead*), `closed` is false and the sequence has no <|endoftext|>.
+    """
+
+    source: str
+    prefix: str
+    target: str
+    closed: bool
+    channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How windows are cut, in kept tokens and in shares of all windows.
+
+    Attributes:
+        body: fewest and most kept tokens that carry loss.
+        short, short_share: the same for short inputs, and how many there are.
+        prefix, prefix_share: kept tokens of a given prefix.
+        lookahead, lookahead_share: kept tokens of the source beyond the target.
+        opening_share: windows that begin with their document, beyond those that do so by chance.
+        sentence_share: windows without lookahead that are moved to end with a sentence.
+        damage_share: windows whose source is damaged as real input is.
+    """
+
+    body: tuple[int, int] = (30, 130)
+    short: tuple[int, int] = (3, 30)
+    short_share: float = 0.04
+    prefix: tuple[int, int] = (20, 40)
+    prefix_share: float = 0.4
+    lookahead: tuple[int, int] = (10, 30)
+    lookahead_share: float = 0.45
+    opening_share: float = 0.08
+    sentence_share: float = 0.5
+    damage_share: float = 0.04
+
+
+def source_name(path: Path) -> str:
+    """Return the name of the source that a corpus file is a part of.
+
+    >>> source_name(Path("train/un-general-debate-00.txt.xz"))
+    'un-general-debate'
+    """
+    return re.sub(r"(-\d\d)?\.txt(\.xz)?$", "", path.name)
+
+
+def _clean_cuts(text: str, tokens: Sequence[Token]) -> list[int]:
+    """Return the token numbers at which a window may begin or end: 0, and where no letter follows the token before."""
+    return [0, *(n for n, token in enumerate(tokens, 1) if not text[token.end : token.end + 1].isalnum())]
+
+
+def _draw(chance: random.Random, span: tuple[int, int]) -> int:
+    return chance.randint(*span)
+
+
+def cut_window(text: str, tokens: Sequence[Token], shape: Shape, chance: random.Random) -> Window | None:
+    """Cut one window out of a document.
+
+    Args:
+        text: the document.
+        tokens: what the channel keeps of it.
+        shape: how windows are cut.
+        chance: where all the choices come from.
+
+    Returns:
+        The window, its source undamaged; None if the channel keeps nothing.
+    """
+    if not tokens:
+        return None
+    cuts = _clean_cuts(text, tokens)
+    last = cuts[-1]
+
+    def near(token: int) -> int:
+        return cuts[min(bisect_left(cuts, token), len(cuts) - 1)]
+
+    size = _draw(chance, shape.short if chance.random() < shape.short_share else shape.body)
+    given = _draw(chance, shape.prefix) if chance.random() < shape.prefix_share else 0
+    ahead = _draw(chance, shape.lookahead) if chance.random() < shape.lookahead_share else 0
+    opening = chance.random() < shape.opening_share
+    # Starts before the document are moved to its start, so that its first words are seen as often as others.
+    start = 0 if opening else near(max(0, chance.randint(-size // 2, max(0, last - size // 2))))
+    begin = near(start + given) if given else start
+    if begin >= last:
+        start = begin = 0
+    end = max(near(min(begin + size, last)), near(begin + 1))
+    over = near(min(end + ahead, last)) if ahead and end < last else end
+    tail = ""
+    if over == end:
+        if end == last or chance.random() < shape.sentence_share:
+            end, tail = _sentence_end(text, tokens, cuts, begin, end)
+        over = end
+    left = tokens[start - 1].end if start else 0
+    middle = tokens[begin - 1].end if begin > start else left
+    right = tokens[end - 1].end
+    return Window(
+        source=" ".join(token.text for token in tokens[start:over]),
+        prefix=text[left:middle],
+        target=text[middle:right] + tail,
+        closed=over == end,
+    )
+
+
+def _sentence_end(text: str, tokens: Sequence[Token], cuts: Sequence[int], begin: int, end: int) -> tuple[int, str]:
+    """Return the last cut up to `end` whose gap ends a sentence, and the text up to there; else `end` itself and ""."""
+    if end == len(tokens):
+        return end, text[tokens[-1].end :]
+    for cut in reversed(cuts[bisect_left(cuts, begin + 1) : bisect_left(cuts, end) + 1]):
+        left = tokens[cut - 1].end
+        found = _SENTENCE_END.search(text, left, tokens[cut].start)
+        if found and cut > begin + (end - begin) // 2:
+            return cut, text[left : found.end()]
+    return end, ""
+
+
+def damage(source: Sequence[str], stop_words: Sequence[str], chance: random.Random) -> list[str]:
+    """Return the source with one or two faults of real input: glued, repeated, missing or surviving words."""
+    words = list(source)
+    for _ in range(chance.randint(1, 2)):
+        if len(words) < 3:
+            break
+        at = chance.randrange(1, len(words) - 1)
+        fault = chance.choice(("glue", "glue", "repeat", "miss", "survive"))
+        if fault == "glue":
+            words[at - 1 : at + 1] = [words[at - 1] + words[at]]
+        elif fault == "repeat":
+            words.insert(at, words[at])
+        elif fault == "miss":
+            del words[at]
+        elif stop_words:
+            words.insert(at, chance.choice(stop_words))
+    return words
+
+
+@dataclass(frozen=True)
+class WindowSource:
+    """An endless, random-access row of windows: window n is a function of the seed and n alone.
+
+    So a run resumes from a number, and two runs with one seed see the same windows.
+
+    Attributes:
+        documents: the documents of each source, by its name.
+        channels: the channels and their shares of the windows.
+        weights: how much oftener than its length a source is drawn from; 1 for a source not named.
+        shape: how windows are cut.
+        seed: what the windows depend on.
+    """
+
+    documents: Mapping[str, Sequence[str]]
+    channels: Mapping[str, float] = field(default_factory=lambda: dict(CHANNEL_SHARES))
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(SOURCE_WEIGHTS))
+    shape: Shape = Shape()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not any(text for texts in self.documents.values() for text in texts):
+            raise RestoreError("training: the corpus files hold no documents")
+        if not self.channels or min(self.channels.values()) < 0 or not sum(self.channels.values()):
+            raise RestoreError(f"training: channel shares {dict(self.channels)} must be positive")
+        names = sorted(self.documents)
+        totals = {name: list(accumulate(map(len, self.documents[name]))) for name in names}
+        shares = [self.weights.get(name, 1.0) * (totals[name][-1] if totals[name] else 0) for name in names]
+        stripped = {name: get_channel(name) for name in self.channels}
+        object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "_totals", totals)
+        object.__setattr__(self, "_shares", shares)
+        object.__setattr__(self, "_channels", stripped)
+        object.__setattr__(self, "_stop_words", {name: sorted(c.stop_words) for name, c in stripped.items()})
+        object.__setattr__(self, "_tokens", lru_cache(maxsize=64)(self._document_tokens))
+
+    _names: list[str] = field(init=False, repr=False, compare=False)
+    _totals: dict[str, list[int]] = field(init=False, repr=False, compare=False)
+    _shares: list[float] = field(init=False, repr=False, compare=False)
+    _channels: dict[str, Channel] = field(init=False, repr=False, compare=False)
+    _stop_words: dict[str, list[str]] = field(init=False, repr=False, compare=False)
+    _tokens: Callable[[str, str, int], list[Token]] = field(init=False, repr=False, compare=False)
+
+    def _document_tokens(self, channel: str, source: str, number: int) -> list[Token]:
+        return self._channels[channel].tokens(self.documents[source][number])
+
+    def window(self, number: int) -> Window:
+        """Return window `number`."""
+        chance = random.Random(f"{self.seed}:{number}")
+        while True:
+            channel = chance.choices(list(self.channels), list(self.channels.values()))[0]
+            source = chance.choices(self._names, self._shares)[0]
+            totals = self._totals[source]
+            which = min(bisect_left(totals, chance.random() * totals[-1]), len(totals) - 1)
+            tokens = self._tokens(channel, source, which)
+            window = cut_window(self.documents[source][which], tokens, self.shape, chance)
+            if window is None:
+                continue
+            if chance.random() < self.shape.damage_share:
+                words = damage(window.source.split(" "), self._stop_words[channel], chance)
+                window = replace(window, source=" ".join(words))
+            return replace(window, channel=channel)
+
+
+def read_sources(files: Sequence[Path]) -> dict[str, list[str]]:
+    """Return the documents of corpus files by the name of their source, in the order of the files."""
+    documents = dict[str, list[str]]()
+    for path in files:
+        documents.setdefault(source_name(path), []).extend(read_documents(path))
+    return documents
+
+
+def held_out_windows(path: Path, count: int, channel: str = "nltk", seed: int = 0) -> list[Window]:
+    """Return windows of the odd-numbered documents of a file, spread over them evenly.
+
+    They have no given prefix and no damage; their shape is fixed, so that losses of different runs compare.
+    """
+    documents = list(read_documents(path))[::2]
+    shape = Shape(body=(40, 70), short_share=0, prefix_share=0, lookahead_share=0.5, damage_share=0)
+    tokens = [get_channel(channel).tokens(text) for text in documents]
+    return list(_spread(documents, tokens, shape, count, seed))
+
+
+def _spread(
+    documents: Sequence[str], tokens: Sequence[list[Token]], shape: Shape, count: int, seed: int
+) -> Iterator[Window]:
+    for number in range(count if any(tokens) else 0):
+        which = number * len(documents) // count
+        window = cut_window(documents[which], tokens[which], shape, random.Random(f"{seed}:{number}"))
+        if window:
+            yield window
