@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from restore.decoder import Decoder, Growth, Hypothesis, Step, steps_between
+from restore.lattice.gaps import Insertion
 
 SCALE = 0.7
 """What log-probabilities are multiplied by: summed ones are too sure of themselves. Chosen on development text."""
@@ -41,7 +42,7 @@ class Arc(NamedTuple):
 class Stage(NamedTuple):
     """All the arcs from the hypotheses before one input token."""
 
-    index: int
+    place: int
     nodes: list[Hypothesis]
     arcs: list[Arc]
 
@@ -93,10 +94,8 @@ def _trace(
     choices: list[Choice],
     decoder: Decoder,
 ) -> tuple[list[Step], list[Choice]]:
-    if -1 in best:
-        place = -1
-    else:
-        place = id(max(ends, key=lambda end: best.get(id(end), (float("-inf"), None, 0))[0]))
+    unreached: tuple[float, Arc | None, int] = (float("-inf"), None, 0)
+    place = -1 if -1 in best else id(max(ends, key=lambda end: best.get(id(end), unreached)[0]))
     steps: list[list[Step]] = []
     chosen: list[Choice] = []
     while (arc := best[place][1]) is not None:
@@ -171,7 +170,8 @@ def _weigh(stage: Stage, chances: list[float]) -> tuple[Choice, list[float]]:
     for arc, chance, steps in zip(stage.arcs, chances, contents, strict=True):
         worth = PATH_WEIGHT * math.log(max(chance, 1e-12))
         for step in steps:
-            worth += units[step.text] - (WORD_THRESHOLD if step.what.kind == "word" else MARK_THRESHOLD)  # type: ignore[union-attr]
+            is_word = isinstance(step.what, Insertion) and step.what.kind == "word"
+            worth += units[step.text] - (WORD_THRESHOLD if is_word else MARK_THRESHOLD)
         if arc.growth is not None:
             worth += forms[arc.growth.item.text]
         worths.append(worth)

@@ -190,7 +190,8 @@ def restore_text(text: str, config: Config | None = None, **options: Any) -> Res
 
     Args:
         text: stripped text.
-        config: the options, or give them by name (`channel="stemmed"`).
+        config: the options.
+        **options: options of `Config` by name, in place of the config's.
 
     Raises:
         RestoreError: an option is out of its range, or a data file is missing or damaged.

@@ -44,11 +44,9 @@ class Morphology:
 
     def lemmatize(self, word: str) -> str:
         """Return the shortest lemma that `word` can be a form of, or `word` itself."""
-        listed = self.exceptions.get(word)
-        if listed is None:
-            found = [word[: -len(old)] + new for old, new in self.suffixes if word.endswith(old)]
-        else:
-            found = list(listed)
+        found = self.exceptions.get(word)
+        if found is None:
+            found = tuple(word[: -len(old)] + new for old, new in self.suffixes if word.endswith(old))
         kept = [form for form in (word, *found) if form in self.lemmas]
         return min(kept, key=len) if kept else word
 

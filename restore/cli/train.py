@@ -27,14 +27,37 @@ def train_command() -> None:
 @train_command.command()
 @_FILES
 @_OUT
-@click.option("--order", type=click.IntRange(2, 4), default=None, help="How many units the model counts together.")
-@click.option("--vocabulary", type=click.IntRange(100, 65_536), default=None, help="How many units it knows.")
-def ngram(files: tuple[Path, ...], out: Path, order: int | None, vocabulary: int | None) -> None:
+@click.option("--order", type=click.IntRange(2, 4), default=4, show_default=True, help="Units counted together.")
+@click.option("--vocabulary", type=click.IntRange(100, 65_536), default=50_000, show_default=True, help="Units known.")
+@click.option(
+    "--cutoff",
+    "cutoffs",
+    type=float,
+    nargs=3,
+    default=(0, 2, 2),
+    show_default=True,
+    help="Fewest occurrences for which n-grams of 2, 3 and 4 units are kept.",
+)
+@click.option(
+    "--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How much a file counts; without it, 1."
+)
+@click.option("--dev", multiple=True, type=click.Path(path_type=Path), help="Other text, for the card's perplexities.")
+def ngram(
+    files: tuple[Path, ...],
+    out: Path,
+    order: int,
+    vocabulary: int,
+    cutoffs: tuple[float, float, float],
+    weights: tuple[str, ...],
+    dev: tuple[Path, ...],
+) -> None:
     """Train an n-gram model; use it with `restore --model OUT`."""
     from restore.training.ngram import train
 
-    options = {key: value for key, value in (("order", order), ("vocabulary", vocabulary)) if value is not None}
-    train(files, out, **options)
+    train(
+        files, out, order=order, vocabulary=vocabulary, cutoffs=cutoffs[: order - 1], weights=_weights(weights), dev=dev,
+        progress=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
 
 
 @train_command.command()

@@ -150,7 +150,8 @@ _ENDS = (
     Insertion("...", "mark", Place.END),
 )
 _DASHES = (Insertion("\u2014", "mark", Place.DASH), Insertion(" \u2014", "mark", Place.COMMA))
-_CLITICS = tuple(Insertion(clitic, "word", Place.CLITIC) for clitic in CLITICS) + (
+_CLITICS = (
+    *(Insertion(clitic, "word", Place.CLITIC) for clitic in CLITICS),
     Insertion("'", "mark", Place.CLITIC),
 )
 _BREAK = Insertion("\n", "break", Place.BREAK)
