@@ -93,3 +93,14 @@ def wordnet(database: Path, out: Path, licence: Path) -> None:
     from restore.training.wordnet import build_wordnet
 
     build_wordnet(database, out, licence.read_text(encoding="utf-8"))
+
+
+def _weights(pairs: tuple[str, ...]) -> dict[str, float]:
+    weights = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        try:
+            weights[name] = float(number)
+        except ValueError:
+            raise click.BadParameter(f"{pair!r} is not NAME=NUMBER", param_hint="--weight") from None
+    return weights
