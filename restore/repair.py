@@ -22,10 +22,12 @@ from restore.lattice.forms import FormFinder
 from restore.lexicon import Lexicon
 from restore.source import SourceToken
 
-MARGIN = 3.0
+MARGIN = 0.5
 """Nats by which a reading must win. Chosen on development text: odd documents, clean and damaged."""
-EDIT_COST, GLUE_COST = 6.0, 6.0
+EDIT_COST, GLUE_COST = 6.0, 2.0
 """Nats that a supposed edit, or a supposed lost space, costs: -log of how rare they are."""
+LETTER, USUAL = 1.2, 7
+"""Two words that fit a longer token by chance are rarer by so many nats a letter, beyond the usual length of a name."""
 SHORTEST, LONG = 4, 8
 """Shorter tokens are never repaired; tokens of `LONG` characters or more may be two edits away."""
 NEIGHBOURS = 4
@@ -160,7 +162,8 @@ class Repairer:
     def _readings(self, token: str) -> Iterator[_Reading]:
         seen: set[str] = set()
         splits = sorted(self._splits(token), key=lambda pair: -pair[0])[:2]
-        yield from (_Reading("glued", words, GLUE_COST) for _, words in splits)
+        cost = GLUE_COST - LETTER * max(0, len(token) - USUAL)
+        yield from (_Reading("glued", words, cost) for _, words in splits)
         for word, distance in self._speller.near(token, 2 if len(token) >= LONG else 1):
             for image in self._images(word):
                 if image not in seen and image != token:

@@ -1,0 +1,56 @@
+"""Repair: typos and glued words are mended, names and rare words are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from restore import Restorer, strip_text
+from restore.repair import Speller
+
+
+def repairs(restorer: Restorer, text: str) -> dict[str, str]:
+    result = restorer.restore(text)
+    assert result.undo() == text
+    return {repair.before: repair.after for repair in result.repairs}
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "after"),
+    [
+        ("make sure people take responsibity learn mistake", "responsibity", "responsibility"),
+        ("department homeland security govrnment official said", "govrnment", "government"),
+        ("presidentobama said white house", "presidentobama", "president obama"),
+    ],
+)
+def test_mends(fast: Restorer, text: str, before: str, after: str) -> None:
+    assert repairs(fast, text) == {before: after}
+
+
+@pytest.mark.parametrize("text", ["advocacy director antonio ginatta said", "wife mirtha pellerano said", "hrw obtained data"])
+def test_leaves_names_alone(fast: Restorer, text: str) -> None:
+    assert repairs(fast, text) == {}
+
+
+def test_can_be_switched_off() -> None:
+    restorer = Restorer(engine="fast", repair=False)
+    result = restorer.restore("make sure people take responsibity")
+    assert result.repairs == ()
+    assert "responsibity" in result.text
+
+
+def test_the_promise_holds_for_the_repaired_input(fast: Restorer) -> None:
+    result = fast.restore("presidentobama said white house")
+    assert strip_text(result.text) == "president obama said white house"
+
+
+def test_the_speller_equals_the_whole_dictionary() -> None:
+    symspellpy = pytest.importorskip("symspellpy")
+    words, _ = Speller()._words
+    whole = symspellpy.SymSpell(1, 7)
+    for word, count in words[::9]:
+        whole.create_dictionary_entry(word, count)
+    some = Speller()
+    some.__dict__["_words"] = (words[::9], Speller()._words[1][::9])
+    for token in ("govrnment", "presiden", "mothr", "zebrra", "qqqq"):
+        expected = {found.term for found in whole.lookup(token, symspellpy.Verbosity.ALL, 1) if found.distance}
+        assert {word for word, _ in some.near(token, 1)} == expected

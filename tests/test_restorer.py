@@ -1,0 +1,123 @@
+"""The front door: what a restorer makes of texts of all kinds, with the engine that comes with restore."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from restore import Config, Restorer, RestoreError, restore_text, strip_text
+
+
+def test_restores_the_article(fast: Restorer, seed_text: str) -> None:
+    result = fast.restore(seed_text)
+    repaired = seed_text
+    for repair in reversed(result.repairs):
+        repaired = repaired[: repair.source_start] + repair.after + repaired[repair.source_end :]
+    kept = {kept.text for kept in result.kept}
+    # What was kept are stop words, which stripping drops.
+    assert strip_text(result.text).split() == [word for word in repaired.split() if word not in kept]
+    assert kept == {"they", "but", "she", "the"}
+    assert result.replay() == result.text
+    assert result.undo() == seed_text
+    assert "non-citizens" in result.text
+    assert "6,000 men" in result.text
+    assert "Padilla" in result.text
+
+
+def test_reads_like_prose(fast: Restorer) -> None:
+    text = fast.restore("official said monday president met prime minister first time since end war new york").text
+    assert text[0].isupper()
+    assert text[-1] in ".?!"
+    assert "Monday" in text
+    assert "New York" in text
+    assert len(text.split()) > 15
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [
+        ("contact press@agency.example official said", "press@agency.example"),
+        ("see https://example.com/a?b=c&d=e official said", "https://example.com/a?b=c&d=e"),
+        ("official 😀 said", "😀"),
+        ("official москва said", "москва"),
+        ("café owner said", "café"),
+        ("price 6,000 dollar", "6,000"),
+        ("Padilla said ICE", "ICE"),
+        ("official \x07 said", "\x07"),
+        ("official said; minister left", "said;"),
+        ("bell \u202e rang", "\u202e"),
+    ],
+)
+def test_what_the_input_still_has_stays(fast: Restorer, text: str, stays: str) -> None:
+    result = fast.restore(text)
+    assert stays in result.text
+    assert result.undo() == text
+
+
+def test_given_sentence_ends_start_sentences(fast: Restorer) -> None:
+    assert re.search(r"said\.\s\W*[A-Z]", fast.restore("official said. minister left").text)
+
+
+def test_blank_lines_end_paragraphs(fast: Restorer) -> None:
+    text = fast.restore("official said monday\n\nminister left friday").text
+    first, second = text.split("\n\n")
+    assert first[-1] in ".?!"
+    assert second[0].isupper()
+
+
+def test_line_breaks_and_outer_white_space_stay(fast: Restorer) -> None:
+    assert re.fullmatch(r"  \S.*\S\n\S.*\S\n", fast.restore("  official said\nminister left\n").text, re.DOTALL)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t"])
+def test_nothing_gives_nothing(fast: Restorer, text: str) -> None:
+    result = fast.restore(text)
+    assert (result.text, result.edits) == (text, ())
+    assert result.notes
+
+
+def test_text_that_was_not_stripped_is_returned(fast: Restorer) -> None:
+    text = "The agency said that it had found no reason to stop the removal of the men in the country."
+    result = fast.restore(text)
+    assert result.text == text
+    assert "not stripped" in result.notes[0]
+
+
+def test_many_in_order_and_from_threads(fast: Restorer) -> None:
+    texts = [f"official {number} said week" for number in range(12)]
+    one_by_one = [result.text for result in fast.restore_many(texts)]
+    with ThreadPoolExecutor(4) as pool:
+        assert [result.text for result in pool.map(fast.restore, texts)] == one_by_one
+
+
+def test_long_texts_are_cut_without_a_trace(fast: Restorer, seed_text: str) -> None:
+    text = " ".join([seed_text] * 3)
+    result = fast.restore(text)
+    assert result.undo() == text
+    assert len(result.spans) == len(text.split()) + sum(repair.kind == "glued" for repair in result.repairs)
+
+
+def test_options_by_name_or_config() -> None:
+    assert restore_text("u official said").text == restore_text("u official said", Config()).text
+    assert restore_text("he didn't go", channel="transcript").text[:2] == "He"
+
+
+@pytest.mark.parametrize("options", [{"engine": "slow"}, {"beam": 0}, {"channel": "none"}])
+def test_wrong_options(options: dict[str, object]) -> None:
+    with pytest.raises(RestoreError):
+        Restorer(**options)
+
+
+def test_confidence_and_alternatives(fast: Restorer) -> None:
+    result = fast.restore("official said monday president met minister")
+    edits = [edit for edit in result.edits if edit.kind == "recased"]
+    for edit in edits:
+        assert edit.confidence is not None
+        assert 0 < edit.confidence <= 1
+        alternatives = result.alternatives(edit, 3)
+        assert [other.probability for other in alternatives] == sorted(
+            (other.probability for other in alternatives), reverse=True
+        )
+    assert 0 < result.confidence <= 1
