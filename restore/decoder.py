@@ -20,9 +20,8 @@ from typing import Any, NamedTuple
 from restore.lattice.forms import Form, FormFinder, capitalised
 from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
 from restore.models.base import Encoded, LanguageModel, Request, Trie
-from restore.source import SourceToken
+from restore.source import SourceToken, TokenStream
 from restore.units import SENTENCE_ENDS
-
 
 MARGIN = 12.0
 """Nats by which a growing hypothesis may be behind the best that is done."""
@@ -118,7 +117,7 @@ class Decoder:
         self._forms = lru_cache(maxsize=1 << 15)(self._form_trie)
 
     def request(
-        self, hypothesis: Hypothesis, tokens: Sequence[SourceToken], index: int, plain: bool = False
+        self, hypothesis: Hypothesis, tokens: TokenStream | None, index: int, plain: bool = False
     ) -> Request:
         """Return what to ask the model for a hypothesis in the gap before a token, or, without tokens, at the end."""
         insertions: Trie[Any] | None = None
@@ -129,11 +128,11 @@ class Decoder:
             else:
                 insertions = hypothesis.node
         else:
-            token = tokens[index] if tokens else None
+            token = tokens[index] if tokens is not None else None
             position = hypothesis.position
             right = Side.WORD if plain else self.right_of(token)
             insertions = self.insertion_trie(position, hypothesis.left if position.fresh else Side.WORD, right)
-            if token is not None and (position.place is Place.BREAK or right is not Side.BREAK):
+            if tokens is not None and (position.place is Place.BREAK or right is not Side.BREAK):
                 forms = self.form_trie(tokens, index, position)
         return Request(hypothesis.state, hypothesis.pending, insertions, forms, self.beam + 8)
 
@@ -145,25 +144,25 @@ class Decoder:
             return Side.BREAK
         return side_of(token.core if token.word and not token.before else "x")
 
-    def form_trie(self, tokens: Sequence[SourceToken], index: int, position: Position) -> Trie[Form]:
+    def form_trie(self, tokens: TokenStream, index: int, position: Position) -> Trie[Form]:
         """Return the forms of the token at an index, or of it and those after it, as a trie."""
         token = tokens[index]
         following = self._following(tokens, index)
         outer = (token.before, token.core, token.after)
         return self._forms(*outer, token.word, following, position.touching, position.initial)
 
-    def forms(self, tokens: Sequence[SourceToken], index: int, initial: bool) -> list[Form]:
+    def forms(self, tokens: TokenStream, index: int, initial: bool) -> list[Form]:
         """Return the forms of the token at an index, or of it and those after it."""
         token = tokens[index]
         return self.candidates(token.core, token.word, self._following(tokens, index), initial)
 
-    def _following(self, tokens: Sequence[SourceToken], index: int) -> tuple[str, ...]:
+    def _following(self, tokens: TokenStream, index: int) -> tuple[str, ...]:
         """Return the input tokens that the longest joint form starting here stands for, if there is one."""
         longest: tuple[str, ...] = ()
         if tokens[index].word:
             for image, _ in self.finder.forms(tokens[index].core).joint:
                 if len(image) > len(longest):
-                    near = tokens[index : index + len(image)]
+                    near = tokens.row(index, index + len(image))
                     if tuple(token.text for token in near) == image:
                         longest = image
         return longest

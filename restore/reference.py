@@ -6,6 +6,7 @@ an original that scores above the output was lost by the search, not by the mode
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from restore.decoder import Decoder, after_form, left_of
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Position, Side
 from restore.models.base import Encoded, Request, Trie
-from restore.source import SourceToken
+from restore.source import TokenStream
 
 LONGEST_GAP = 4
 """Gaps of more words are left out of the count: no search should try to guess them."""
@@ -50,7 +51,7 @@ class _Walk:
 
 
 def measure_reference(
-    decoder: Decoder, tokens: Sequence[SourceToken], original: str, starts: Sequence[int]
+    decoder: Decoder, tokens: TokenStream, original: str, starts: Sequence[int]
 ) -> tuple[ReferenceScore, list[Form | Insertion] | None]:
     """Walk the lattice along an original.
 
@@ -67,7 +68,7 @@ def measure_reference(
     path: list[Form | Insertion] | None = []
     walks = [_Walk(0, Position(), Side.NONE, ())]
     index = 0
-    while index < len(tokens):
+    while index < len(starts):
         right = decoder.right_of(tokens[index])
         before = walks[0].place
         ended = list(_fill(decoder, walks, original, right, starts[index]))
@@ -103,7 +104,7 @@ def measure_reference(
         ]
         whole = [walk for walk in ends if decoder.is_whole(walk.position)]
         path = list(whole[0].path) if whole else None
-    return ReferenceScore(None, None, gaps, reachable_gaps, len(tokens), reachable_tokens), path
+    return ReferenceScore(None, None, gaps, reachable_gaps, len(starts), reachable_tokens), path
 
 
 def _fill(decoder: Decoder, walks: list[_Walk], original: str, right: Side, upto: int) -> Iterator[_Walk]:
@@ -128,7 +129,7 @@ def _fill(decoder: Decoder, walks: list[_Walk], original: str, right: Side, upto
 
 
 def _forms_at(
-    decoder: Decoder, tokens: Sequence[SourceToken], index: int, walk: _Walk, original: str
+    decoder: Decoder, tokens: TokenStream, index: int, walk: _Walk, original: str
 ) -> Iterator[tuple[Form, int]]:
     space = "" if walk.position.touching else " "
     if not original.startswith(space, walk.place):
@@ -140,7 +141,7 @@ def _forms_at(
             yield form, end
 
 
-def _all_forms(decoder: Decoder, tokens: Sequence[SourceToken], index: int) -> list[Form]:
+def _all_forms(decoder: Decoder, tokens: TokenStream, index: int) -> list[Form]:
     return decoder.forms(tokens, index, False) + decoder.forms(tokens, index, True)
 
 
@@ -158,14 +159,15 @@ def _distinct(walks: list[_Walk]) -> list[_Walk]:
     return list(best.values())
 
 
-def path_score(decoder: Decoder, tokens: Sequence[SourceToken], path: Sequence[Form | Insertion]) -> float:
+def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Insertion]) -> float:
     """Return the score that the search would give to a path through the lattice, in nats."""
     model = decoder.model
-    state = model.begin([token.core if token.word else token.text for token in tokens])
+    total = tokens.upto(sys.maxsize)
+    state = model.begin([token.core if token.word else token.text for token in tokens.row(0, total)])
     pending: int | None = None
     position, left, index, score = Position(), Side.NONE, 0, 0.0
     for what in path:
-        token = tokens[index] if index < len(tokens) else None
+        token = tokens[index] if index < total else None
         if isinstance(what, Form):
             node: Trie[Any] | None = decoder.form_trie(tokens, index, position)
         else:

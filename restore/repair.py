@@ -13,6 +13,7 @@ import importlib.resources
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -117,20 +118,23 @@ class Repairer:
         self._judge = judge
         self._speller = Speller()
 
-    def repair(self, tokens: Sequence[SourceToken]) -> tuple[list[SourceToken], list[Repair]]:
-        """Return the tokens with those that needed it mended, and the repairs."""
-        mended: list[SourceToken] = []
-        repairs: list[Repair] = []
-        for index, token in enumerate(tokens):
-            found = self._consider(tokens, index) if self.is_suspect(token) else None
+    def repair(self, tokens: Iterable[SourceToken], repairs: list[Repair]) -> Iterator[SourceToken]:
+        """Yield the tokens, those that need it mended, and add each repair to the list."""
+        coming = iter(tokens)
+        before: list[SourceToken] = []
+        near = list(islice(coming, NEIGHBOURS + 1))
+        while near:
+            token = near[0]
+            found = self._consider(before, token, near[1:]) if self.is_suspect(token) else None
             if found is None:
-                mended.append(token)
-                continue
-            reading, evidence = found
-            mended.extend(_as_read(token, reading))
-            after = " ".join(reading.words)
-            repairs.append(Repair(reading.kind, token.start, token.end, token.core, after, evidence))
-        return mended, repairs
+                yield token
+            else:
+                reading, evidence = found
+                after = " ".join(reading.words)
+                repairs.append(Repair(reading.kind, token.start, token.end, token.core, after, evidence))
+                yield from _as_read(token, reading)
+            before = [*before, token][-NEIGHBOURS:]
+            near = [*near[1:], *islice(coming, 1)]
 
     def is_suspect(self, token: SourceToken) -> bool:
         """Tell whether a token is a word that nothing explains."""
@@ -144,13 +148,12 @@ class Repairer:
             return True
         return any(self._finder.makes(entry.form, [word]) for entry in self._lexicon.preimage(self._channel.map, word))
 
-    def _consider(self, tokens: Sequence[SourceToken], index: int) -> tuple[_Reading, float] | None:
-        token = tokens[index]
+    def _consider(
+        self, before: Sequence[SourceToken], token: SourceToken, after: Sequence[SourceToken]
+    ) -> tuple[_Reading, float] | None:
         readings = list(self._readings(token.core))[:MOST_READINGS]
         if not readings:
             return None
-        before = tokens[max(0, index - NEIGHBOURS) : index]
-        after = tokens[index + 1 : index + 1 + NEIGHBOURS]
         plain = self._judge([*before, token, *after])
         scored = [
             (self._judge([*before, *_as_read(token, reading), *after]) - plain - reading.cost, reading)

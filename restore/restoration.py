@@ -10,7 +10,7 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion
 from restore.posterior import Choice
 from restore.repair import Repair
-from restore.source import SourceToken
+from restore.source import TokenStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +155,10 @@ class Restoration:
 class Assembler:
     """Puts the decoder's units together into a text, keeping the edits."""
 
-    def __init__(self, source: str, tokens: Sequence[SourceToken], choices: Sequence[Choice] = ()) -> None:
+    def __init__(self, source: str, tokens: TokenStream) -> None:
         self._source = source
         self._tokens = tokens
-        self._choices = choices
+        self.choices: Sequence[Choice] = ()
         self._parts: list[str] = []
         self._length = 0
         self._place = 0  # how much of the input has been used
@@ -222,12 +222,23 @@ class Assembler:
 
     def _insert(self, insertion: Insertion, upto: int, space: str = "") -> None:
         kind = {"join": "joined", "break": "break"}.get(insertion.kind, "inserted")
-        units = self._choices[self._choice].units if self._choice < len(self._choices) else {}
+        units = self.choices[self._choice].units if self._choice < len(self.choices) else {}
         self._change(kind, upto, insertion.text + space, units.get(insertion.text))
 
     def _chance_of_form(self, text: str) -> float | None:
-        forms = self._choices[self._choice].forms if self._choice < len(self._choices) else ()
+        forms = self.choices[self._choice].forms if self._choice < len(self.choices) else ()
         return next((chance for form, chance in forms if form == text), None)
+
+    def take(self) -> str:
+        """Return the text since the last call, and forget it and the history of it."""
+        text = "".join(self._parts)
+        self._parts.clear()
+        self.choices = ()
+        self._choice = 0
+        self.edits.clear()
+        self.kept.clear()
+        self.spans.clear()
+        return text
 
     def _copy(self, upto: int) -> None:
         self._append(self._source[self._place : upto])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -13,19 +14,23 @@ from restore.channel import Channel, get_channel
 from restore.config import Config
 from restore.decoder import Decoder, Weights
 from restore.lattice import FormFinder, GapGrammar
+from restore.lattice.gaps import MAX_INSERTIONS
 from restore.lexicon import Lexicon, default_lexicon
 from restore.models.base import LanguageModel
-from restore.posterior import Choice
 from restore.reference import ReferenceScore, measure_reference, path_score
 from restore.repair import Repair, Repairer
 from restore.restoration import Assembler, Restoration
-from restore.search import Search, drive
-from restore.source import SourceToken, read_source
+from restore.search import Search, advance, drive
+from restore.source import SourceToken, TokenStream, read_source
 
 READABLE_SHARE = 0.2
 """Share of stop words among the input tokens from which a text cannot have been stripped of them."""
 READABLE_TOKENS = 10
 """Shorter texts are never taken for readable."""
+SAMPLE = 2000
+"""Tokens of a text by which that is judged."""
+MAX_STEPS = MAX_INSERTIONS + 8
+"""More units than a token and the gap before it can have."""
 
 JUDGING_BEAM = 3
 """Hypotheses of the searches that weigh repairs."""
@@ -104,23 +109,52 @@ class Restorer:
             ResourceError: a model or data file is missing or damaged.
         """
         decoder = self._loaded()
-        tokens = list(read_source(text, self.channel))
-        notes: tuple[str, ...] = ()
-        if not tokens:
-            return self._result(text, Assembler(text, tokens), ("the text has no words",), 0.0)
-        share = self._dropped_share(tokens)
-        if share > READABLE_SHARE and len(tokens) >= READABLE_TOKENS:
-            note = UNSTRIPPED.format(share=share, channel=self.channel.name)
+        note = self._unfit(text)
+        if note:
             return Restoration(text, text, (), channel=self.channel.name, engine=decoder.model.name, notes=(note,))
         repairs: list[Repair] = []
-        if self.config.repair:
-            tokens, repairs = self._repairer.repair(tokens)
-        search = Search(decoder, tokens)
+        tokens = self._tokens(text, repairs)
+        assembler = Assembler(text, tokens)
+        search = Search(decoder, tokens, _Writer(assembler))
         drive(search, decoder.model)
-        assembler = Assembler(text, tokens, search.choices)
-        for step in search.steps:
-            assembler.add(step.what)
-        return self._result(text, assembler, notes, search.score, tuple(repairs), tuple(search.choices))
+        return Restoration(
+            text=assembler.finish(),
+            source=text,
+            edits=tuple(assembler.edits),
+            kept=tuple(assembler.kept),
+            spans=tuple(assembler.spans),
+            repairs=tuple(repairs),
+            channel=self.channel.name,
+            engine=decoder.model.name,
+            choices=tuple(search.choices),
+            score=search.score,
+        )
+
+    def stream(self, text: str, notes: list[str] | None = None) -> Iterator[str]:
+        """Restore one text, yielding the prose as it is ready, in memory that does not grow with the text's length.
+
+        Args:
+            text: stripped text, of any length.
+            notes: what a reader should know is added to it.
+
+        Raises:
+            ResourceError: a model or data file is missing or damaged.
+        """
+        decoder = self._loaded()
+        note = self._unfit(text)
+        if note:
+            if notes is not None:
+                notes.append(note)
+            yield text
+            return
+        tokens = self._tokens(text, [])
+        assembler = Assembler(text, tokens)
+        window = decoder.model.window
+        writer = _Writer(assembler, keep=0 if window is None else window.before * MAX_STEPS)
+        for _ in advance(Search(decoder, tokens, writer), decoder.model):
+            yield from writer.taken()
+        yield from writer.taken()
+        yield assembler.finish()
 
     def score_reference(self, stripped: str, original: str) -> ReferenceScore:
         """Force a known original through the lattice: oracle recall, and whether the search missed it.
@@ -130,14 +164,18 @@ class Restorer:
             original: the text.
         """
         decoder = self._loaded()
-        tokens = list(read_source(stripped, self.channel))
         starts = [token.start for token in self.channel.tokens(original)]
-        counts, path = measure_reference(decoder, tokens, original, starts)
-        if path is None or decoder.model.window is not None:
+
+        def tokens() -> TokenStream:
+            return TokenStream(read_source(stripped, self.channel))
+
+        counts, path = measure_reference(decoder, tokens(), original, starts)
+        window = decoder.model.window
+        if path is None or (window is not None and len(starts) > window.width + window.ahead):
             return counts
-        search = Search(decoder, tokens)
+        search = Search(decoder, tokens())
         drive(search, decoder.model)
-        return replace(counts, output_score=search.score, reference_score=path_score(decoder, tokens, path))
+        return replace(counts, output_score=search.score, reference_score=path_score(decoder, tokens(), path))
 
     def restore_many(self, texts: Iterable[str]) -> Iterator[Restoration]:
         """Restore texts one after the other, in order, as they come."""
@@ -146,33 +184,25 @@ class Restorer:
 
     def _judge(self, tokens: Sequence[SourceToken]) -> float:
         """Return the score of the best restoration of a few tokens, in nats, by the fast engine."""
-        search = Search(self._judging, tokens)
+        search = Search(self._judging, TokenStream(tokens))
         drive(search, self._judging.model)
         return search.score
 
-    def _result(
-        self,
-        source: str,
-        assembler: Assembler,
-        notes: tuple[str, ...],
-        score: float,
-        repairs: tuple[Repair, ...] = (),
-        choices: tuple[Choice, ...] = (),
-    ) -> Restoration:
-        text = assembler.finish()
-        return Restoration(
-            text=text,
-            source=source,
-            edits=tuple(assembler.edits),
-            kept=tuple(assembler.kept),
-            spans=tuple(assembler.spans),
-            channel=self.channel.name,
-            engine=self.engine,
-            repairs=repairs,
-            choices=choices,
-            notes=notes,
-            score=score,
-        )
+    def _tokens(self, text: str, repairs: list[Repair]) -> TokenStream:
+        tokens: Iterable[SourceToken] = read_source(text, self.channel)
+        if self.config.repair:
+            tokens = self._repairer.repair(tokens, repairs)
+        return TokenStream(tokens)
+
+    def _unfit(self, text: str) -> str | None:
+        """Say why a text should not be restored, if so, judging by its beginning."""
+        tokens = list(islice(read_source(text, self.channel), SAMPLE))
+        if not tokens:
+            return "the text has no words"
+        share = self._dropped_share(tokens)
+        if share > READABLE_SHARE and len(tokens) >= READABLE_TOKENS:
+            return UNSTRIPPED.format(share=share, channel=self.channel.name)
+        return None
 
     def _dropped_share(self, tokens: list[SourceToken]) -> float:
         """Return the share of tokens that the channel would have dropped and could not have made of other words."""
@@ -180,6 +210,35 @@ class Restorer:
         dropped = (word for word in words if self.channel.image(word) is None)
         finder = self._decoder.finder
         return sum(finder.forms(word.lower()).single[0].kept for word in dropped) / len(tokens)
+
+
+class _Writer:
+    """Takes what each window of a search has chosen into a text.
+
+    Args:
+        assembler: makes the text.
+        keep: how many of a search's last steps to keep, or None to keep all, and the history too.
+    """
+
+    def __init__(self, assembler: Assembler, keep: int | None = None) -> None:
+        self._assembler = assembler
+        self._keep = keep
+        self._written = 0
+        self._ready: list[str] = []
+
+    def __call__(self, search: Search) -> None:
+        self._assembler.choices = search.choices
+        for step in search.steps[self._written :]:
+            self._assembler.add(step.what)
+        if self._keep is not None:
+            self._ready.append(self._assembler.take())
+            del search.steps[: max(0, len(search.steps) - self._keep)]
+        self._written = len(search.steps)
+
+    def taken(self) -> list[str]:
+        """Return the text that is ready and was not yet returned."""
+        ready, self._ready = self._ready, []
+        return ready
 
 
 def restore_text(text: str, config: Config | None = None, **options: Any) -> Restoration:

@@ -6,15 +6,16 @@ searches in step and put their requests to the model in one batch.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator
 
 from restore.decoder import Decoder, Growth, Hypothesis, Step, left_of
 from restore.lattice.forms import Form
 from restore.lattice.gaps import ENDED, Position, Side
 from restore.models.base import Expansion, LanguageModel, Request
 from restore.posterior import Arc, Choice, Stage, consensus
-from restore.source import SourceToken
+from restore.source import TokenStream
 
 Asking = Generator[list[Request], list[Expansion], None]
 
@@ -25,36 +26,49 @@ MOST_ARCS = 48
 class Search:
     """Searches one text. `run()` drives it; `steps` and `choices` grow as windows are done.
 
+    Whoever is called at the end of each window (`done`) may take from their beginnings, but for the steps of as many
+    tokens as the model's windows are shown of what is before.
+
     Attributes:
         steps: the chosen units, in order.
         choices: for each gap and the form after it, what else there was; the last gap has no form.
         score: the log-probability of the best readings of the windows, search weights included, in nats.
     """
 
-    def __init__(self, decoder: Decoder, tokens: Sequence[SourceToken]) -> None:
+    def __init__(
+        self, decoder: Decoder, tokens: TokenStream, done: Callable[[Search], None] | None = None
+    ) -> None:
         self.steps: list[Step] = []
         self.choices: list[Choice] = []
         self.score = 0.0
         self._decoder = decoder
         self._tokens = tokens
+        self._done = done
 
     def run(self) -> Asking:
         """Search the whole text."""
-        window, total = self._decoder.model.window, len(self._tokens)
+        window, tokens = self._decoder.model.window, self._tokens
         start, position, left = 0, Position(), Side.NONE
         while True:
-            stop = total if window is None else min(total, start + window.width + window.ahead)
+            wanted = start + window.width + window.ahead if window is not None else sys.maxsize
+            stop = tokens.upto(wanted)
+            last_window = tokens.upto(stop + 1) == stop
             stages, live = yield from self._window(start, stop, position, left)
-            if stop == total:
+            if last_window:
                 final, live = yield from self._end(live)
                 stages.append(final)
             self.score += max(hypothesis.score for hypothesis in live)
             steps, choices = consensus(stages, live, self._decoder)
-            if window is None or stop == total:
+            if window is None or last_window:
                 self.steps.extend(steps)
                 self.choices.extend(choices)
+            else:
+                start = self._cut(steps, choices, start, start + window.width)
+            if self._done is not None:
+                self._done(self)
+            if window is None or last_window:
                 return
-            start = self._cut(steps, choices, start, start + window.width)
+            tokens.forget(start - window.before)
             last = self.steps[-1]
             position = last.position
             left = left_of(last.what) if isinstance(last.what, Form) else Side.WORD
@@ -65,7 +79,7 @@ class Search:
         """Search from one input token up to another; return what was considered, and the hypotheses at the end."""
         decoder = self._decoder
         seen, prefix = self._prefix(start)
-        texts = [token.core if token.word else token.text for token in self._tokens[seen:stop]]
+        texts = [token.core if token.word else token.text for token in self._tokens.row(seen, stop)]
         state = decoder.model.begin(texts, prefix)
         stacks: dict[int, list[Hypothesis]] = defaultdict(list)
         stacks[start] = [Hypothesis(0.0, state, None, position, None, left)]
@@ -127,7 +141,7 @@ class Search:
         decoder, first = self._decoder, live
         whole: list[Hypothesis] = []
         while live:
-            requests = [decoder.request(hypothesis, (), 0) for hypothesis in live]
+            requests = [decoder.request(hypothesis, None, 0) for hypothesis in live]
             expansions = yield requests
             growing: list[Growth] = []
             for hypothesis, expansion in zip(live, expansions, strict=True):
@@ -139,7 +153,7 @@ class Search:
                 decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
             live = decoder.best_of(growing, floor)
         ends = whole or first
-        return Stage(len(self._tokens), first, [Arc(end, None, end) for end in ends]), ends
+        return Stage(-1, first, [Arc(end, None, end) for end in ends]), ends
 
     def _prefix(self, start: int) -> tuple[int, str]:
         """Return the first input token that a window at `start` is shown, and the restored text from there on."""
@@ -177,12 +191,19 @@ class Search:
         return cut
 
 
-def drive(search: Search, model: LanguageModel) -> None:
-    """Run one search to its end."""
+def advance(search: Search, model: LanguageModel) -> Iterator[None]:
+    """Run one search to its end, stopping after each answer of the model."""
     asking = search.run()
     try:
         requests = next(asking)
         while True:
             requests = asking.send(model.expand(requests))
+            yield
     except StopIteration:
         return
+
+
+def drive(search: Search, model: LanguageModel) -> None:
+    """Run one search to its end."""
+    for _ in advance(search, model):
+        pass

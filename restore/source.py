@@ -8,7 +8,7 @@ Input is cut at white space. A piece that is one word for the channel is a *toke
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from restore.channel import Channel
@@ -39,6 +39,41 @@ class SourceToken:
     def text(self) -> str:
         """The whole piece."""
         return self.before + self.core + self.after
+
+
+class TokenStream:
+    """Tokens by their number in the input, read as they are asked for and forgotten when they are done with."""
+
+    def __init__(self, tokens: Iterable[SourceToken]) -> None:
+        self._coming = iter(tokens)
+        self._held: list[SourceToken] = []
+        self._first = 0
+        self._ended = False
+
+    def upto(self, number: int) -> int:
+        """Read until there are so many tokens, or no more; return how many there are, at most `number`."""
+        while not self._ended and self._first + len(self._held) < number:
+            token = next(self._coming, None)
+            if token is None:
+                self._ended = True
+            else:
+                self._held.append(token)
+        return min(number, self._first + len(self._held))
+
+    def row(self, start: int, stop: int) -> list[SourceToken]:
+        """Return the tokens from one number up to another, or as many of them as there are."""
+        stop = self.upto(stop)
+        return self._held[max(0, start - self._first) : max(0, stop - self._first)]
+
+    def __getitem__(self, number: int) -> SourceToken:
+        if self.upto(number + 1) <= number:
+            raise IndexError(number)
+        return self._held[number - self._first]
+
+    def forget(self, before: int) -> None:
+        """Drop the tokens before a number."""
+        del self._held[: max(0, before - self._first)]
+        self._first = max(self._first, before)
 
 
 def read_source(text: str, channel: Channel) -> Iterator[SourceToken]:

@@ -18,15 +18,15 @@ Chen & Goodman 1998). With h a context and h' the same less its first piece,
 The format of the bundle is explained in `restore.models.trie`.
 
 Opening maps the file, checks every byte, and builds only running sums (4 bytes for each n-gram that others continue).
-What has been looked up is remembered at its context, in two halves: the longest contexts, which seldom come again, and
-all shorter ones. A half that has grown to `CACHE_BYTES` is forgotten whole. A model may be used from several threads.
+What has been looked up is remembered at its context. When what is remembered about contexts of one length has grown to
+`CACHE_BYTES`, they and all longer contexts are forgotten: the longest come again the least, and weigh the most. A model
+may be used from several threads at once.
 """
 
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
@@ -39,14 +39,15 @@ from restore.models.pieces import BREAK, END_CLASS, FIRST_CLASS, START, Vocabula
 from restore.models.trie import FORMAT, NAT, TENSORS, VERSION, VOCABULARY, Ngrams, Trie, costs, read_trie
 from restore.tensors import map_tensors
 
-CACHE_BYTES = 48_000_000
-"""How much each half of what a model remembers may take, by estimate."""
+CACHE_BYTES = 32_000_000
+"""How much may be remembered about the contexts of each length, by estimate."""
 
 Context = tuple[int, ...]
 Pieces = npt.NDArray[np.int64]
 LogProbs = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
-Ranking = list[int]
+Best = tuple[tuple[int, ...], tuple[float, ...]]
+Ranking = tuple[int, ...]
 """Numbers `cost | piece`, see `restore.models.trie.costs`: the likeliest first, equals by their ids."""
 
 # Bytes for what is remembered, measured with tracemalloc: a number by piece, a number in a list, a context, an answer.
@@ -75,7 +76,7 @@ class _Node:
         self.next: dict[int, _Node] = {}  # by the piece that follows
         self.ranked: dict[int, Ranking] = {}  # by the number of the mask
         self.pooled: dict[int, npt.NDArray[np.int64]] = {}  # by the number of the pool, if children are many
-        self.answers: dict[tuple[int, int], tuple[list[int], list[float]]] = {}  # by the number of the mask and k
+        self.answers: dict[tuple[int, int], Best] = {}  # by the number of the mask and k
 
 
 class _Pool:
@@ -136,6 +137,7 @@ class NgramModel:
         self._known: dict[int, int] = dict(enumerate(self._unigrams.tolist()))
         self._nodes: dict[Context, _Node] = {}
         self._masks: dict[int, _Allowed] = {}
+        self._spent = [0] * self.order
         self._pool = _Pool(np.zeros(len(vocabulary), dtype=np.bool_), self._unigrams)
         self._forget()
 
@@ -167,7 +169,10 @@ class NgramModel:
 
         It is cut to what can still matter, without loss: contexts that are equal have equal futures.
         """
-        return self._after(self._nodes.get(context) or self._find(context), piece).context
+        node = self._nodes.get(context) or self._find(context)
+        if node.deep:
+            node = node.lower
+        return (node.next.get(piece) or self._after(node, piece)).context
 
     def logprob(self, context: Context, piece: int) -> float:
         """Return ln P(piece | context), nats."""
@@ -182,11 +187,10 @@ class NgramModel:
         """Return ln P(piece | context), nats, for an array of ids."""
         return np.array(self.scores(context, pieces.tolist()), dtype=np.float32)
 
-    def best(self, context: Context, allowed: Mask, k: int) -> tuple[list[int], list[float]]:
+    def best(self, context: Context, allowed: Mask, k: int) -> Best:
         """Return the k likeliest pieces after a context among those allowed, and their ln P (nats), best first.
 
-        The answer is exact; equals stand in the order of their ids. The lists are remembered: do not change them.
-        Masks that allow some hundreds of pieces are quick.
+        The answer is exact; equals stand in the order of their ids. Masks that allow some hundreds of pieces are quick.
 
         Args:
             context: as for `logprob`.
@@ -197,8 +201,9 @@ class NgramModel:
         chosen = self._masks.get(id(allowed)) or self._prepare(allowed)
         answer = node.answers.get((chosen.number, k))
         if answer is None:
-            ranked = self._rank(node, chosen, k)[:k]
-            answer = [number & 0xFFFF for number in ranked], [(number >> 16 << 16) / -NAT for number in ranked]
+            # Nothing longer builds on a deep node's ranking, so only the answer is worth keeping.
+            ranked = self._merge(node, chosen, k) if node.deep and node.few else self._rank(node, chosen, k)[:k]
+            answer = tuple([number & 0xFFFF for number in ranked]), tuple([(number >> 16 << 16) / -NAT for number in ranked])
             node.answers[chosen.number, k] = answer
             self._spend(node, _ANSWER + 2 * _RANKED * k)
         return answer
@@ -289,7 +294,7 @@ class NgramModel:
         lower = self._rank(node.lower, allowed, wanted)[:wanted]
         ranked += [number + backoff for number in lower if (number & 0xFFFF) not in known]
         ranked.sort()
-        return ranked[:size]
+        return tuple(ranked[:size])
 
     def _sort(self, node: _Node, allowed: _Allowed, size: int) -> Ranking:
         """Rank after a node with many children; return twice as many as wanted, as longer contexts will want more."""
@@ -298,8 +303,7 @@ class NgramModel:
         if numbers is None:
             numbers = node.pooled[pool.number] = np.sort(self._numbers(node, pool)[:-1])
             self._spend(node, numbers.nbytes)
-        ranked: Ranking = numbers[allowed.mask[numbers & 0xFFFF]][: max(2 * size, _FEW)].tolist()
-        return ranked
+        return tuple(numbers[allowed.mask[numbers & 0xFFFF]][: max(2 * size, _FEW)].tolist())
 
     def _numbers(self, node: _Node, pool: _Pool) -> npt.NDArray[np.int64]:
         """Return `cost | piece` of each piece of a pool after a node's context, and at last what means nothing."""
@@ -312,21 +316,21 @@ class NgramModel:
         return numbers
 
     def _spend(self, node: _Node, size: int) -> None:
-        self._spent[node.deep] += size
-        if self._spent[node.deep] > CACHE_BYTES:
-            self._forget(shallow=not node.deep)
+        length = len(node.context)
+        self._spent[length] += size
+        if self._spent[length] > CACHE_BYTES:
+            self._forget(length)
 
-    def _forget(self, shallow: bool = True) -> None:
-        """Forget the deep nodes, and on demand all other nodes. Threads that hold one go on with it; it stays right."""
-        nodes = self._nodes.values()
-        if shallow:
+    def _forget(self, length: int = 0) -> None:
+        """Forget contexts of a length and longer. A thread that still holds one goes on with it, and it stays right."""
+        before = self._nodes
+        self._nodes = {context: node for context, node in before.items() if len(context) < length}
+        self._spent[length:] = [0] * (self.order - length)
+        if not length:
             root = _Node((), None, False, self._trie.ngrams[0], 0, 0, 0)
             root.known = self._known
             self._masks = {}
-            self._nodes = {(): root}
-        else:
-            self._nodes = {context: node for context, node in self._nodes.items() if not node.deep}
-        self._spent = [0 if shallow else self._spent[0], 0]
-        for node in nodes:  # they refer to each other in circles
-            if shallow or len(node.context) == self.order - 2:
-                node.next = {}
+            self._nodes[()] = root
+        for node in before.values():
+            if len(node.context) >= length - 1:
+                node.next = {}  # leads to what is forgotten, and back in circles

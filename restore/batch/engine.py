@@ -1,0 +1,96 @@
+"""The engine at work on rows: whatever a text does to it, each text has one outcome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any, Protocol
+
+from restore.batch.rows import Outcome
+from restore.config import Config
+from restore.errors import ResourceError
+from restore.restoration import Restoration
+from restore.restorer import Restorer
+from restore.version import __version__
+
+FAILED = "the engine failed on it ({kind}: {why})"
+
+
+class Restores(Protocol):
+    """What a batch run asks of a restorer."""
+
+    @property
+    def engine(self) -> str:
+        """The engine's name with the checksum of its data."""
+
+    def restore(self, text: str) -> Restoration:
+        """Restore one text."""
+
+    def restore_many(self, texts: Iterable[str]) -> Iterable[Restoration]:
+        """Restore texts, in order."""
+
+
+def make_restorer(options: Mapping[str, Any]) -> Restorer:
+    """Return a restorer with its model loaded.
+
+    Raises:
+        RestoreError: an option is out of its range, or a data file is missing or damaged.
+    """
+    restorer = Restorer(Config(**options))
+    restorer.engine  # noqa: B018 (loads it)
+    return restorer
+
+
+def restore_rows(restorer: Restores, texts: Sequence[str]) -> list[Outcome]:
+    """Restore texts together; if that fails, one by one, so that each answers for itself.
+
+    Raises:
+        ResourceError: a data file is missing or damaged, which is no text's fault.
+    """
+    try:
+        return [_outcome(restoration) for restoration in restorer.restore_many(texts)]
+    except ResourceError:
+        raise
+    except Exception:
+        return [_restore_row(restorer, text) for text in texts]
+
+
+def _restore_row(restorer: Restores, text: str) -> Outcome:
+    try:
+        return _outcome(restorer.restore(text))
+    except ResourceError:
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split())[:200]
+        return Outcome.failed(FAILED.format(kind=type(error).__name__, why=why))
+
+
+def _outcome(restoration: Restoration) -> Outcome:
+    confidence = getattr(restoration, "confidence", None)
+    return Outcome(
+        text=restoration.text,
+        confidence=None if confidence is None else round(float(confidence), 6),
+        flags=json.loads(json.dumps([_plain(flag) for flag in getattr(restoration, "flags", ())], default=str)),
+        kept=len(restoration.kept),
+        repairs=len(restoration.repairs),
+        notes="; ".join(restoration.notes) or None,
+    )
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def signature(options: Mapping[str, Any], engine: str) -> dict[str, Any]:
+    """Return all that shapes a row's restored text: version, channel, engine with checksum, and options."""
+    from restore.channel import get_channel
+    from restore.evaluation.signature import channel_name
+
+    config = Config(**options)
+    others = {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if field.name not in ("channel", "engine", "model")  # which stand here with their checksums
+    }
+    return {"version": __version__, "channel": channel_name(get_channel(config.channel)), "engine": engine, **others}

@@ -1,0 +1,137 @@
+"""A folder of text files: a folder of restored ones under the same names, with a table of what was done.
+
+Every regular file counts whose name does not begin with a dot, in subfolders too; `.gz`, `.zst` and `.xz` are unpacked and
+packed again. Links to files are read; links to folders are not gone into. The table, `_restore.jsonl`, has one line a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from restore.batch.compression import open_input, packed, reading, reason
+from restore.batch.lines import BOM
+from restore.batch.rows import Outcome, Row
+from restore.batch.tables.base import NOT_UTF8, TOO_LONG, Columns
+from restore.errors import InputError, RestoreError
+
+INDEX = "_restore.jsonl"
+TAKEN = "{path}: is there already, which the output needs; this looks like an output of `restore batch`"
+UNREADABLE = "it cannot be read ({why})"
+ZERO_BYTE = "its byte {place} is a zero byte, so it is no text"
+LINKED = "{path}: is a link, which is not followed; remove it, or choose another place for the output"
+
+_PIECE = 1 << 16
+
+
+class FolderTable:
+    """A folder of text files."""
+
+    unit = "files"
+    identity = b""
+
+    def __init__(self, path: Path, columns: Columns) -> None:
+        self._path = path
+        self._columns = columns
+        if (path / INDEX).exists():
+            raise InputError(TAKEN.format(path=path / INDEX))
+        with reading(path):
+            self._total = sum(1 for _ in _files(path))
+
+    def total(self) -> int:
+        """Return the number of files at the start."""
+        return self._total
+
+    def rows(self) -> Iterator[tuple[Row, int]]:
+        """Yield a row for each file, in the order of their names."""
+        with reading(self._path):
+            for number, name in enumerate(_files(self._path), 1):
+                text, error, digest = self._read(self._path / name)
+                shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+                yield Row(number, shown, text, error, name, digest + os.fsencode(name)), number
+
+    def _read(self, path: Path) -> tuple[str | None, str | None, bytes]:
+        """Return a file's text or what is wrong with it, and a digest of its content."""
+        limit, digest = self._columns.max_bytes, sha256()
+        try:
+            with reading(path):
+                stream, _ = open_input(path)
+                with stream:
+                    data = stream.read(limit + 1)
+                    digest.update(data)
+                    size = len(data)
+                    while size > limit and (piece := stream.read(_PIECE)):
+                        digest.update(piece)
+                        size += len(piece)
+        except InputError as error:
+            return None, UNREADABLE.format(why=reason(error.__cause__)), digest.digest()
+        if size > limit:
+            return None, TOO_LONG.format(size=size, limit=limit), digest.digest()
+        zero = data.find(b"\0")
+        if zero >= 0:
+            return None, ZERO_BYTE.format(place=zero), digest.digest()
+        try:
+            return data.removeprefix(BOM).decode(), None, digest.digest()
+        except UnicodeDecodeError as error:
+            return None, NOT_UTF8.format(place=error.start), digest.digest()
+
+    def pack(self, rows: Sequence[Row], outcomes: Sequence[Outcome], signature: str) -> bytes:
+        """Return a line for each file of a part, its restored text included."""
+        lines = []
+        for row, outcome in zip(rows, outcomes, strict=True):
+            cells = dict(zip(self._columns.new, outcome.cells(signature), strict=True))
+            name = json.dumps(row.record)  # in ASCII: a name need not be UTF-8
+            lines.append(f'{{"file": {name}, {json.dumps(cells, ensure_ascii=False)[1:]}\n'.encode())
+        return b"".join(lines)
+
+    def finish(self, parts: Iterable[bytes], scratch: Path) -> None:
+        """Write the folder."""
+        scratch.mkdir()
+        made = {""}
+        with (scratch / INDEX).open("xb") as index:
+            for part in parts:
+                for line in part.splitlines(keepends=True):
+                    row = json.loads(line)
+                    name, text = row["file"], row.pop(self._columns.output)
+                    index.write(json.dumps(row).encode() + b"\n")
+                    if text is None:
+                        continue
+                    parent = os.path.dirname(name)
+                    if parent not in made:
+                        (scratch / parent).mkdir(parents=True, exist_ok=True)
+                        made.add(parent)
+                    path = scratch / name
+                    with path.open("xb") as file, packed(file, path.suffix) as stream:
+                        stream.write(text.encode())
+
+
+def _files(top: Path, under: str = "") -> Iterator[str]:
+    """Yield the files below a folder by name, one folder's names in memory at a time."""
+    for name in sorted(os.listdir(top / under)):
+        if name.startswith("."):
+            continue
+        path = os.path.join(under, name)
+        full = top / path
+        if full.is_dir():
+            if not full.is_symlink():
+                yield from _files(top, path)
+        elif full.is_file() or full.is_symlink():  # a link to nowhere is a row that cannot be read
+            yield path
+
+
+def merge_folder(scratch: Path, target: Path) -> None:
+    """Move the files of a finished folder into one that exists, over files of the same names, one by one.
+
+    Raises:
+        RestoreError: a folder in the way is a link.
+    """
+    for folder, _, names in os.walk(scratch):
+        into = target / os.path.relpath(folder, scratch)
+        if into != target and into.is_symlink():
+            raise RestoreError(LINKED.format(path=into))
+        into.mkdir(exist_ok=True)
+        for name in names:
+            os.replace(os.path.join(folder, name), into / name)

@@ -1,0 +1,156 @@
+"""Calibration: from a posterior as the search found it to the probability that the original had exactly this there.
+
+Posteriors of a search are too sure of themselves, and differently so for words, marks and forms. On text whose original
+is known, each decision is right or wrong; a curve for each kind of decision (`restore.decisions.KINDS`) says how often
+those of a posterior were right. A curve is one of
+
+    isotonic   rising steps fitted by pooling adjacent violators (Ayer et al. 1955; Zadrozny and Elkan 2002), joined by
+               straight lines between the steps' middles
+    platt      1 / (1 + exp(-(a + b * logit(posterior)))) (Platt 1999)
+
+whichever predicts better in cross-validation. The curves are a bundle with one JSON file, by engine and channel:
+
+    {"fast": {"model": "fast:0123456789ab",
+              "channels": {"nltk": {"word": {"method": "isotonic", "x": [0.01, 0.4, 1.0], "y": [0.02, 0.5, 0.9]},
+                                    "joiner": {"method": "platt", "a": -0.3, "b": 0.8}, ...}, ...}}, ...}
+
+`restore train calibration` makes them. docs/confidence.md says how well they do.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from restore.bundle import BAD_FILE, open_bundle
+from restore.errors import ResourceError
+
+FORMAT, VERSION = "restore-calibration", 1
+FILE = "calibration.json"
+CHANNEL = "nltk"
+"""The channel whose curves serve those that have none of their own."""
+EDGE = 1e-6
+"""Posteriors are kept so far from 0 and 1 before their logit is taken."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A rising curve from posteriors to probabilities: points, with straight lines between them, or Platt's.
+
+    >>> Curve("isotonic", (0.2, 0.6), (0.1, 0.5))(0.4)
+    0.3
+    >>> Curve("platt", a=0.0, b=1.0)(0.25)
+    0.25
+    """
+
+    method: str
+    x: tuple[float, ...] = ()
+    y: tuple[float, ...] = ()
+    a: float = 0.0
+    b: float = 1.0
+
+    def __call__(self, posterior: float) -> float:
+        """Return the probability for a posterior."""
+        if self.method == "platt":
+            return round(1 / (1 + math.exp(-(self.a + self.b * logit(posterior)))), 6)
+        place = bisect_right(self.x, posterior)
+        if place == 0 or place == len(self.x):
+            return self.y[max(0, place - 1)]
+        left, right = self.x[place - 1], self.x[place]
+        share = (posterior - left) / (right - left)
+        return round(self.y[place - 1] + share * (self.y[place] - self.y[place - 1]), 6)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the curve as it stands in the file."""
+        if self.method == "platt":
+            return {"method": self.method, "a": self.a, "b": self.b}
+        return {"method": self.method, "x": list(self.x), "y": list(self.y)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Curve:
+        """Read a curve.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is not one.
+        """
+        if data["method"] == "platt":
+            curve = cls("platt", a=float(data["a"]), b=float(data["b"]))
+            if not (math.isfinite(curve.a) and math.isfinite(curve.b) and curve.b >= 0):
+                raise ValueError("a curve that does not rise")
+            return curve
+        curve = cls("isotonic", tuple(map(float, data["x"])), tuple(map(float, data["y"])))
+        if data["method"] != "isotonic" or not curve.x or len(curve.x) != len(curve.y):
+            raise ValueError("no curve")
+        if not all(left < right for left, right in zip(curve.x, curve.x[1:], strict=False)):
+            raise ValueError("a curve whose points are not in order")
+        if not (0 <= curve.y[0] and curve.y[-1] <= 1 and list(curve.y) == sorted(curve.y)):
+            raise ValueError("a curve that does not rise from 0 to 1")
+        return curve
+
+
+def logit(chance: float) -> float:
+    """Return the log odds of a probability, in nats, kept finite."""
+    chance = min(1 - EDGE, max(EDGE, chance))
+    return math.log(chance / (1 - chance))
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """The curves for one engine and channel.
+
+    Attributes:
+        curves: by kind of decision; a kind without one keeps its posteriors.
+        fitted: whether they were fitted to this very model and channel.
+    """
+
+    curves: Mapping[str, Curve]
+    fitted: bool = False
+
+    def __call__(self, kind: str, posterior: float) -> float:
+        """Return the probability that the original had exactly this there."""
+        curve = self.curves.get(kind)
+        return posterior if curve is None else curve(posterior)
+
+
+def read_calibration(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the curves of a bundle, by engine, as the file has them.
+
+    Raises:
+        ResourceError: it is missing, damaged, or of another version.
+    """
+    path = open_bundle(folder, FORMAT, VERSION).file(FILE)
+    try:
+        engines: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for engine in engines.values():
+            engine["model"] + ""
+            for curves in engine["channels"].values():
+                for data in curves.values():
+                    Curve.from_dict(data)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ResourceError(BAD_FILE.format(path=path, why=f"no calibration ({error})")) from error
+    return engines
+
+
+def open_calibrator(folder: str | os.PathLike[str], model: str, channel: str) -> Calibrator:
+    """Return the curves for a model and a channel; without any, posteriors stay as they are.
+
+    Args:
+        folder: the bundle.
+        model: the model's name and checksum, such as `fast:0123456789ab`.
+        channel: the channel's name; one without curves is given those of the usual recipe.
+
+    Raises:
+        ResourceError: the bundle is missing, damaged, or of another version.
+    """
+    engine = read_calibration(folder).get(model.partition(":")[0])
+    if engine is None:
+        return Calibrator({})
+    channels = engine["channels"]
+    curves = channels.get(channel, channels.get(CHANNEL, {}))
+    fitted = engine["model"] == model and channel in channels
+    return Calibrator({kind: Curve.from_dict(data) for kind, data in curves.items()}, fitted)

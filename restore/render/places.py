@@ -1,0 +1,279 @@
+"""A restoration cut into places: the words, and what stands between them, each with what else might stand there.
+
+The places' texts, put together, are the restored text. Every renderer shows these places, so that a guess is marked
+alike in a page, in a terminal and in a notebook.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from restore.lattice.gaps import Side, side_of
+from restore.posterior import Choice
+from restore.repair import Repair
+from restore.restoration import Edit, Restoration, Span
+
+LEVELS = (0.9, 0.7, 0.5, 0.3)
+"""A guess of at least the first confidence has level 1, ... and one below the last has level 5."""
+LEAST = 0.005
+"""Alternatives less probable than this are not shown."""
+MOST_OPTIONS = 6
+_PREFIX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A text that might stand in a place, and how probable it is."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A word of the restored text, or the gap before, between or after words.
+
+    Attributes:
+        kind: `word` or `gap`.
+        text: what stands there; a gap's white space included.
+        given: what the input has there.
+        source_start: where that stands in the input, in characters.
+        edits: how the one was made of the other.
+        options: what might stand there, the most probable first, the place's own text included; empty if nothing
+            else is known. Each may be put in place of `text`: the result still strips to the input.
+        chosen: which option is the place's own text.
+        confidence: the least confidence of its edits; None where nothing was guessed.
+        repair: the correction of the input that was made here.
+        kept: the channel could not have produced this token.
+        warnings: messages about it, such as that a dropped word may have turned the sense round.
+        warned: whether a warning covers it; it is spelled out at the first place that it covers.
+    """
+
+    kind: str
+    text: str
+    given: str
+    source_start: int
+    edits: tuple[Edit, ...] = ()
+    options: tuple[Option, ...] = ()
+    chosen: int = 0
+    confidence: float | None = None
+    repair: Repair | None = None
+    kept: bool = False
+    warnings: tuple[str, ...] = ()
+    warned: bool = False
+
+    @property
+    def level(self) -> int:
+        """How uncertain the guess is, from 1 to 5; 0 for what was given."""
+        if self.confidence is None:
+            return 0
+        return 1 + sum(self.confidence < bound for bound in LEVELS)
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing but white space stands there, and no paragraph was begun."""
+        return not self.text.strip() and not self.edits
+
+
+def places_of(restoration: Restoration) -> tuple[Place, ...]:
+    """Cut a restoration into its places, in order. Gaps and words take turns, and the first and last are gaps."""
+    spans = [span for span, _ in groupby(restoration.spans)]
+    choices: Sequence[Choice | None] = restoration.choices
+    if len(choices) != len(spans) + 1:
+        choices = [None] * (len(spans) + 1)
+    places = [*_cut(restoration, spans, choices)]
+    return tuple(_with_warnings(restoration, places))
+
+
+def _cut(restoration: Restoration, spans: Sequence[Span], choices: Sequence[Choice | None]) -> Iterator[Place]:
+    edits = _Finder(restoration.edits)
+    repairs = {repair.source_start: repair for repair in restoration.repairs}
+    kept = {kept.start for kept in restoration.kept}
+    widths = [len([*same]) for _, same in groupby(restoration.spans)]
+    tokens = [restoration.source[span.source_start : span.source_end] for span in spans]
+    end = Span(len(restoration.source), len(restoration.source), len(restoration.text), len(restoration.text))
+    before = Span(0, 0, 0, 0)
+    for number, (span, choice) in enumerate(zip([*spans, end], choices, strict=True)):
+        text, given = restoration.text[before.end : span.start], restoration.source[before.source_end : span.source_start]
+        place = Place("gap", text, given, before.source_end, edits.within(before.end, span.start, "gap"))
+        if choice is not None:
+            left = restoration.text[before.start : before.end] if number else None
+            right = tokens[number] if number < len(tokens) else None
+            options = [
+                Option(gap_text(units, given, left, right), chance)
+                for units, chance in choice.gaps
+                if not (span is end and units and given.strip())
+            ]
+            place = _with_options(place, options)
+        yield place
+        if span is end:
+            return
+        text, given = restoration.text[span.start : span.end], tokens[number]
+        repair = next((repairs[at] for at in range(span.source_start, span.source_end) if at in repairs), None)
+        if repair is None and number and _is_second_half(span, before, repairs):
+            repair = next(r for r in repairs.values() if r.source_start < span.source_start < r.source_end)
+        place = Place(
+            "word", text, given, span.source_start, edits.within(span.start, span.end, "word"),
+            repair=repair, kept=span.start in kept,
+        )  # fmt: skip
+        if choice is not None:
+            following = tokens[number + 1] if number + 1 < len(tokens) else ""
+            fits = [
+                Option(form, chance)
+                for form, chance in choice.forms
+                if _fits(form, given.split(), following, widths[number])
+            ]
+            place = _with_options(place, fits)
+        yield place
+        before = span
+
+
+def _is_second_half(span: Span, before: Span, repairs: dict[int, Repair]) -> bool:
+    """Tell whether a span is the second half of a token that was read as two words."""
+    return span.source_start == before.source_end and any(
+        repair.source_start < span.source_start < repair.source_end for repair in repairs.values()
+    )
+
+
+class _Finder:
+    """Finds the edits of a place."""
+
+    def __init__(self, edits: Sequence[Edit]) -> None:
+        self._edits = edits
+        self._starts = [edit.start for edit in edits]
+
+    def within(self, start: int, end: int, kind: str) -> tuple[Edit, ...]:
+        """Return the edits between two places of the text, both included for a gap, whose edits may be empty."""
+        first = bisect_right(self._starts, start - 1)
+        found = []
+        for edit in self._edits[first:]:
+            if edit.start > end or edit.end > end:
+                break
+            # An edit that leaves nothing stands in the gap; one that starts where the gap does not end is a word's.
+            if edit.start < end or (kind == "gap" and edit.start == edit.end):
+                found.append(edit)
+        return tuple(found)
+
+
+def _with_options(place: Place, options: Sequence[Option]) -> Place:
+    """Give a place its options, its own text among them, and its confidence."""
+    chances = [edit.confidence for edit in place.edits if edit.confidence is not None]
+    confidence = min(chances) if chances else None
+    merged: dict[str, float] = {}
+    for option in options:
+        merged[option.text] = merged.get(option.text, 0.0) + option.probability
+    shown = {
+        text: chance
+        for text, chance in sorted(merged.items(), key=lambda pair: -pair[1])[:MOST_OPTIONS]
+        if chance >= LEAST or text == place.text
+    }
+    if place.text not in shown:
+        shown[place.text] = merged.get(place.text, confidence if confidence is not None else 0.0)
+    ranked = sorted(shown.items(), key=lambda pair: -pair[1])
+    texts = [text for text, _ in ranked]
+    rows = tuple(Option(text, min(chance, 1.0)) for text, chance in ranked)
+    return replace(place, options=rows, chosen=texts.index(place.text), confidence=confidence)
+
+
+def gap_text(units: Sequence[str], space: str, left: str | None, right: str | None) -> str:
+    """Write out a gap's content between two words.
+
+    Args:
+        units: the insertions, in order, each with the space before it, if any.
+        space: the white space that the input has in the gap.
+        left: the form before the gap; None at the start of the text.
+        right: the input token after it; None at the end of the text.
+
+    Returns:
+        The text from the end of the one word to the start of the other. It is what `Assembler` writes.
+    """
+    content = "".join(units)
+    if right is None:
+        return content + space
+    breaks = [at for at, unit in enumerate(units) if unit == "\n"] if "\n" in space else []
+    if left is None or breaks:
+        before, after = ("".join(units[: breaks[-1]]), units[breaks[-1] + 1 :]) if breaks else ("", units)
+        closed = " " if after and not _touches(after, None if left is None else "", right, broken=True) else ""
+        return before + space + "".join(after) + closed
+    if units and _touches(units, left, right):
+        return content
+    return content + (space or " ")
+
+
+def _touches(units: Sequence[str], left: str | None, right: str, broken: bool = False) -> bool:
+    """Tell whether the next word follows the units of a gap without a space.
+
+    The units' texts do not say it of marks that may also join (`,` in "6,000"): there the neighbours do, by the same
+    rules as in `GapGrammar`.
+    """
+    last = units[-1]
+    if last in ("\n", " (", ' "', "\u2014", "-", "/") or (len(last) == 2 and last[1] in "$\u00a3\u20ac"):
+        return True
+    if last == '"':
+        return (len(units) == 1 and (left is None or broken)) or units[-2:-1] == ["\n"] or units[-2:-1] == ("\n",)
+    if len(units) > 1 or not left or last not in (",", ".", ":", "'"):
+        return False
+    sides = side_of(left), side_of(right)
+    if last == "'":
+        return sides == (Side.WORD, Side.WORD) and not left.endswith("s")
+    if Side.WORD in sides:
+        return False
+    before, after = sides
+    small = (Side.DIGITS1, Side.DIGITS2)
+    return {
+        ".": True,
+        ",": before is not Side.DIGITS and after is Side.DIGITS3,
+        ":": before in small and after is Side.DIGITS2,
+    }[last]
+
+
+def _fits(form: str, tokens: Sequence[str], following: str, width: int) -> bool:
+    """Tell whether a form stands for just these input tokens, not for fewer, nor for the following one as well.
+
+    Forms of different widths are weighed against each other in the search, but one cannot be put in place of another.
+    """
+    return _covers(form, tokens) if width > 1 else not (following and _covers(form, [*tokens, following]))
+
+
+def _covers(form: str, tokens: Sequence[str]) -> bool:
+    lower, at = form.lower(), 0
+    for token in tokens:
+        start = "".join(char for char in token.lower() if char.isalnum())[:_PREFIX]
+        found = lower.find(start, at)
+        if found < 0:
+            return False
+        at = found + len(start)
+    return True
+
+
+def _with_warnings(restoration: Restoration, places: Sequence[Place]) -> Iterator[Place]:
+    """Attach each flag's message to the first place that it covers, and mark the others."""
+    flags: Sequence[Any] = sorted(getattr(restoration, "flags", ()), key=lambda flag: flag.start)
+    waiting = list(flags)
+    start = 0
+    for number, place in enumerate(places):
+        end = start + len(place.text)
+        last = number == len(places) - 1
+        # A gap takes what lies between its words, both ends included, so that a flag of no length finds a place.
+        here = [f for f in waiting if f.start < end or last or (place.kind == "gap" and f.start == f.end == end)]
+        waiting = [flag for flag in waiting if flag not in here]
+        covered = any(flag.start < end and flag.end > start for flag in flags)
+        messages = tuple(_message(flag) for flag in here)
+        yield replace(place, warnings=messages, warned=bool(messages) or covered) if messages or covered else place
+        start = end
+
+
+def _message(flag: Any) -> str:
+    probability = getattr(flag, "probability", None)
+    return str(flag.message) if probability is None else f"{flag.message} ({percent(probability)})"
+
+
+def percent(probability: float) -> str:
+    """Write a probability for people."""
+    if probability >= 0.995:
+        return "over 99 %"
+    return "under 1 %" if probability < 0.01 else f"{probability:.0%}".replace("%", " %")
