@@ -88,7 +88,7 @@ class Curve:
             raise ValueError("no curve")
         if not all(left < right for left, right in zip(curve.x, curve.x[1:], strict=False)):
             raise ValueError("a curve whose points are not in order")
-        if not (0 <= curve.y[0] and curve.y[-1] <= 1 and list(curve.y) == sorted(curve.y)):
+        if not (curve.y[0] >= 0 and curve.y[-1] <= 1 and list(curve.y) == sorted(curve.y)):
             raise ValueError("a curve that does not rise from 0 to 1")
         return curve
 

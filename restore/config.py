@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from restore.channel import Channel
 from restore.errors import RestoreError
+from restore.style import Style
 
 ENGINES = ("auto", "fast")
 
@@ -21,6 +22,8 @@ class Config:
         engine: `fast` is the n-gram model, which starts at once; `auto` takes the best engine that is installed.
         model: a folder with a model made by `restore train`, in place of the one that comes with restore.
         repair: whether typos and glued words of the input may be mended first, on strong evidence; each is listed.
+        terms: names and words as the user wants them written, such as `ICE`, `CAIR Coalition` or `non-citizen`.
+        style: matters of taste: US or U.S., straight or curly quotes, dashes, the serial comma.
         beam: how many hypotheses the search keeps at each input token. Wider is slower, and better until it levels off.
 
     Raises:
@@ -32,6 +35,8 @@ class Config:
     model: str | os.PathLike[str] | None = None
     beam: int = 8
     repair: bool = True
+    terms: tuple[str, ...] = ()
+    style: Style = Style()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:

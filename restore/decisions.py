@@ -18,16 +18,17 @@ form the token has. Each such choice is a `Decision` of one *kind*; confidence i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place
 from restore.posterior import Choice
-from restore.source import SourceToken
 
 INSERTED = ("word", "comma", "sentence", "mark", "pair", "paragraph", "joiner")
 KINDS = (*INSERTED, "inflected", "recased", "nothing", "unchanged")
+
+_STRAIGHT = str.maketrans({"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"'})
 
 Rate = Callable[[str, float], float]
 """From a kind and a posterior to the probability that the original had exactly this there."""
@@ -54,39 +55,26 @@ class Decision(NamedTuple):
     end: int = 0
 
 
-def decide(
-    chosen: Iterable[Insertion | Form], choices: Sequence[Choice], tokens: Sequence[SourceToken], rate: Rate | None
-) -> Iterator[Decision]:
-    """Yield the decisions behind a reading, in order.
-
-    Args:
-        chosen: the reading: insertions, and a form for each token or run of tokens.
-        choices: what there was to choose from, for each form and after the last; empty if that was not kept.
-        tokens: the input.
-        rate: turns posteriors into probabilities; None leaves them as they are.
-    """
-    place = index = 0
-    empty = True
-    for what in chosen:
-        choice = choices[place] if place < len(choices) else None
-        if isinstance(what, Insertion):
-            yield _rated(kind_of_insertion(what), place, what, choice and posterior_of(what.text, choice), rate)
-            empty = False
-            continue
-        if empty:
-            yield nothing(place, choice, rate)
-        given = " ".join(token.text for token in tokens[index : index + what.span])
-        yield _rated(kind_of_form(given, what), place, what, choice and _posterior_of_form(what.text, choice), rate)
-        index += what.span
-        place += 1
-        empty = True
-    if empty and place < len(choices):
-        yield nothing(place, choices[place], rate)
+def of_insertion(item: Insertion, place: int, choice: Choice | None, rate: Rate | None) -> Decision:
+    """Return the decision to insert something."""
+    posterior = None if choice is None else posterior_of(item.text, choice)
+    return _rated(kind_of_insertion(item), place, item, posterior, rate)
 
 
-def nothing(place: int, choice: Choice | None, rate: Rate | None) -> Decision:
+def of_form(given: str, form: Form, place: int, choice: Choice | None, rate: Rate | None) -> Decision:
+    """Return the decision for a form, made of what was given."""
+    posterior = None
+    if choice is not None:
+        posterior = _posterior_of_form(form.text, choice)
+    return _rated(kind_of_form(given, form), place, form, posterior, rate)
+
+
+def of_nothing(place: int, choice: Choice | None, rate: Rate | None) -> Decision:
     """Return the decision to leave a gap empty."""
-    return _rated("nothing", place, None, choice and next((chance for gap, chance in choice.gaps if not gap), 0.0), rate)
+    posterior = None
+    if choice is not None:
+        posterior = next((chance for gap, chance in choice.gaps if not gap), 0.0)
+    return _rated("nothing", place, None, posterior, rate)
 
 
 def kind_of_insertion(item: Insertion) -> str:
@@ -105,7 +93,7 @@ def kind_of_insertion(item: Insertion) -> str:
 
 
 def kind_of_form(given: str, form: Form) -> str:
-    """Return the kind of decision that a form is, made of a token or of several with spaces between them."""
+    """Return the kind of decision that a form is, made of what was given."""
     if form.text == given:
         return "unchanged"
     if form.span > 1:
@@ -115,16 +103,24 @@ def kind_of_form(given: str, form: Form) -> str:
 
 def posterior_of(text: str, choice: Choice) -> float:
     """Return a unit's posterior of being in a gap, with or without a capital."""
-    total = choice.units.get(text, 0.0)
-    bare = text.strip(" ")
+    bare = text.strip(" ").translate(_STRAIGHT)
     if bare[:1].isalpha():
         lower, upper = bare[:1].lower() + bare[1:], bare[:1].upper() + bare[1:]
-        total = sum(choice.units.get(space + other, 0.0) for space in ("", " ") for other in {lower, upper})
-    return min(1.0, total)
+        return min(1.0, sum(choice.units.get(space + other, 0.0) for space in ("", " ") for other in {lower, upper}))
+    return choice.units.get(text.translate(_STRAIGHT), 0.0)
 
 
 def _posterior_of_form(text: str, choice: Choice) -> float:
-    return next((chance for form, chance in choice.forms if form == text), 0.0)
+    """Return a form's posterior; one that was restyled (`U.S.` for `US`) has that of the best of its letters."""
+    for form, chance in choice.forms:
+        if form == text:
+            return chance
+    letters = _letters(text)
+    return next((chance for form, chance in choice.forms if _letters(form) == letters), 0.0)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).lower()
 
 
 def _rated(

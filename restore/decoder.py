@@ -10,7 +10,7 @@ token. (Greedy or token-synchronous search fails here: at each step some stop wo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from heapq import nlargest
@@ -36,6 +36,7 @@ class Weights:
         end: for each mark that ends a sentence, for the same reason.
         quote: for each opening quotation mark: it puts words into somebody's mouth.
         prior: times a form's log-probability by the lexicon alone, given its token.
+        asked: for a spelling that the user has asked for: more than any model can hold against it.
         survivor: for a word that the channel should have dropped and that starts a sentence here.
     """
 
@@ -44,6 +45,7 @@ class Weights:
     prior: float = 0.5
     quote: float = -4.0
     survivor: float = 2.0
+    asked: float = 25.0
 
 
 class Step:
@@ -88,6 +90,20 @@ class Hypothesis:
         self.within = within  # "form" or "insertion", if inside one
 
 
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What the user has fixed about one input token.
+
+    Attributes:
+        form: the form that it must take, or None.
+        gap: what must stand before it, in full ("" for nothing), with the space before each word but not the one
+            before the token itself; or None.
+    """
+
+    form: str | None = None
+    gap: str | None = None
+
+
 class Growth(NamedTuple):
     """A candidate hypothesis, not yet made: most are never needed."""
 
@@ -117,7 +133,12 @@ class Decoder:
         self._forms = lru_cache(maxsize=1 << 15)(self._form_trie)
 
     def request(
-        self, hypothesis: Hypothesis, tokens: TokenStream | None, index: int, plain: bool = False
+        self,
+        hypothesis: Hypothesis,
+        tokens: TokenStream | None,
+        index: int,
+        plain: bool = False,
+        pin: Pin | None = None,
     ) -> Request:
         """Return what to ask the model for a hypothesis in the gap before a token, or, without tokens, at the end."""
         insertions: Trie[Any] | None = None
@@ -134,7 +155,25 @@ class Decoder:
             insertions = self.insertion_trie(position, hypothesis.left if position.fresh else Side.WORD, right)
             if tokens is not None and (position.place is Place.BREAK or right is not Side.BREAK):
                 forms = self.form_trie(tokens, index, position)
+            if pin is not None:
+                insertions, forms = self._pinned(pin, hypothesis, insertions, forms)
         return Request(hypothesis.state, hypothesis.pending, insertions, forms, self.beam + 8)
+
+    def _pinned(
+        self, pin: Pin, hypothesis: Hypothesis, insertions: Trie[Any] | None, forms: Trie[Any] | None
+    ) -> tuple[Trie[Any] | None, Trie[Any] | None]:
+        """Narrow what may come next to what the user has fixed."""
+        if pin.form is not None and forms is not None:
+            forms = _only(forms, lambda form: form.text == pin.form)
+        if pin.gap is not None:
+            steps = steps_between(hypothesis.step, hypothesis.origin.step)
+            rest = pin.gap.removeprefix("".join(step.text for step in steps))
+            if not rest:
+                return None, forms
+            forms = None
+            if insertions is not None:
+                insertions = _only(insertions, lambda item: rest.startswith(item.text))
+        return insertions, forms
 
     def right_of(self, token: SourceToken | None) -> Side:
         """Return what a gap knows of the token after it; None stands for the end of the text."""
@@ -197,6 +236,8 @@ class Decoder:
             encoded = self.model.encode(text, initial=initial, touched=False, logprob=form.logprob)
             if encoded is not None:
                 bonus = encoded.bonus + self.weights.prior * form.prior
+                if form.asked:
+                    bonus += self.weights.asked
                 if form.kept and initial and word:
                     bonus += self.weights.survivor
                 entries.append((Encoded(encoded.ids, bonus), whole))
@@ -233,12 +274,14 @@ class Decoder:
         """Add what a hypothesis becomes by each id of a form node: complete in `done`, else in `growing`."""
         if node is None:
             return
+        base = _base(parent, node)
         for child, logprob in enumerate(logprobs):
-            score = parent.score + logprob
+            score = base + logprob
             for form, bonus in node.items[child]:
                 done.append(Growth(score + bonus, parent, node, child, form, "form"))
-            if node.next[child] is not None:
-                growing.append(Growth(score, parent, node, child, None, "form"))
+            following = node.next[child]
+            if following is not None:
+                growing.append(Growth(score + following.potential, parent, node, child, None, "form"))
 
     def grow_insertions(
         self,
@@ -251,15 +294,16 @@ class Decoder:
         """Add what a hypothesis becomes by the best ids of an insertion node, as far as they score above the floor."""
         if node is None:
             return
-        most = max(self.weights.insertion, self.weights.end, 0.0)
+        base = _base(parent, node)
         for child, logprob in best:
-            score = parent.score + logprob
-            if score + most <= floor:
+            score = base + logprob
+            if score + node.potential <= floor:
                 break
             for item, bonus in node.items[child]:
                 growing.append(Growth(score + bonus, parent, node, child, item, "insertion"))
-            if node.next[child] is not None:
-                growing.append(Growth(score, parent, node, child, None, "insertion"))
+            following = node.next[child]
+            if following is not None:
+                growing.append(Growth(score + following.potential, parent, node, child, None, "insertion"))
 
     def floor(self, scores: list[float]) -> float:
         """Return the score that a hypothesis must beat to go on, given the scores of those that are done.
@@ -331,6 +375,27 @@ class Decoder:
         if not self.grammar.ends:
             return True
         return position.place in ENDED and not (position.bracket or position.quote)
+
+
+def _base(parent: Hypothesis, node: Trie[Any]) -> float:
+    """Return a hypothesis's score without the potential of the trie that it is inside."""
+    return parent.score if parent.node is None else parent.score - node.potential
+
+
+def _only(node: Trie[Any], wanted: Callable[[Any], bool]) -> Trie[Any]:
+    """Return a trie with only the items wanted."""
+    entries: list[tuple[Encoded, Any]] = []
+
+    def walk(here: Trie[Any], ids: tuple[int, ...]) -> None:
+        for child, piece in enumerate(here.ids):
+            spelled = (*ids, int(piece))
+            entries.extend((Encoded(spelled, bonus), item) for item, bonus in here.items[child] if wanted(item))
+            following = here.next[child]
+            if following is not None:
+                walk(following, spelled)
+
+    walk(node, ())
+    return Trie(entries)
 
 
 def steps_between(last: Step | None, root: Step | None) -> list[Step]:

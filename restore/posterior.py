@@ -63,7 +63,7 @@ class Choice:
 
 
 def consensus(stages: Sequence[Stage], ends: Sequence[Hypothesis], decoder: Decoder) -> tuple[list[Step], list[Choice]]:
-    """Return the consensus reading of a lattice, and for each of its arcs what else there was.
+    """Return the consensus reading of a lattice, and for each input token (and the end) what else there was.
 
     Args:
         stages: the lattice, in order.
@@ -87,6 +87,11 @@ def consensus(stages: Sequence[Stage], ends: Sequence[Hypothesis], decoder: Deco
     return _trace(best, stages, ends, choices, decoder)
 
 
+def best_path(ends: Sequence[Hypothesis]) -> list[Step]:
+    """Return the likeliest path to the ends of a search, which needs no posteriors."""
+    return steps_between(max(ends, key=lambda end: end.score).step, None)
+
+
 def _trace(
     best: dict[int, tuple[float, Arc | None, int]],
     stages: Sequence[Stage],
@@ -106,7 +111,7 @@ def _trace(
             assert made is not None
             part.append(made)
         steps.append(part)
-        chosen.append(choices[best[place][2]])
+        chosen.extend([choices[best[place][2]]] * (1 if arc.growth is None else arc.growth.item.span))
         place = id(origin)
     return [step for part in reversed(steps) for step in part], chosen[::-1]
 

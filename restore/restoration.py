@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from restore.decisions import Decision, Rate, of_form, of_insertion, of_nothing
+from restore.flags import Flag
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion
 from restore.posterior import Choice
@@ -24,7 +26,7 @@ class Edit:
         start, end: the place in the text, in characters.
         before, after: what stood there, and what stands there now.
         confidence: how probable it is that the original had exactly this there; None where nothing was guessed.
-        place: which of the restoration's choices it belongs to.
+        place: the number of the input token that it belongs to, or that follows it: its choice.
     """
 
     kind: str
@@ -85,6 +87,9 @@ class Restoration:
         repairs: corrections made to the input before it was restored.
         channel, engine: the names of the channel and of the model that were used.
         choices: what there was to choose from, for each gap and the form after it; the last gap has no form.
+        decisions: everything that was chosen, changes or not, each with its probability.
+        flags: places where what was dropped, or put in, may turn the sense.
+        calibrated: whether confidences are calibrated for this very engine, model and channel.
         notes: what a reader should know, such as that the input does not look stripped.
         score: the text's log-probability under the engine, in nats, search weights included.
     """
@@ -100,6 +105,9 @@ class Restoration:
     choices: tuple[Choice, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
     score: float = 0.0
+    decisions: tuple[Decision, ...] = field(default=(), repr=False)
+    flags: tuple[Flag, ...] = ()
+    calibrated: bool = False
 
     def replay(self) -> str:
         """Rebuild the text from the input and the edits."""
@@ -128,10 +136,15 @@ class Restoration:
         return tuple(Alternative("".join(units), chance) for units, chance in choice.gaps[:n])
 
     @property
-    def confidence(self) -> float:
-        """The mean probability of the document's choices: of each gap's content, and of each form."""
-        chances = [chance for choice in self.choices for _, chance in (*choice.gaps[:1], *choice.forms[:1])]
-        return sum(chances) / len(chances) if chances else 1.0
+    def confidence(self) -> float | None:
+        """The mean probability that a decision is right: the share of them to expect as in the original.
+
+        None where the search kept no count; 1 where there was nothing to decide.
+        """
+        chances = [decision.confidence for decision in self.decisions if decision.confidence is not None]
+        if not chances:
+            return None if self.decisions else 1.0
+        return sum(chances) / len(chances)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain data, ready for JSON."""
@@ -142,7 +155,9 @@ class Restoration:
             "channel": self.channel,
             "engine": self.engine,
             "confidence": self.confidence,
+            "calibrated": self.calibrated,
             "edits": [asdict(edit) for edit in self.edits],
+            "flags": [flag.to_dict() for flag in self.flags],
             "kept": [asdict(kept) for kept in self.kept],
             "repairs": [asdict(repair) for repair in self.repairs],
             "notes": list(self.notes),
@@ -153,19 +168,29 @@ class Restoration:
 
 
 class Assembler:
-    """Puts the decoder's units together into a text, keeping the edits."""
+    """Puts the decoder's units together into a text, keeping the history.
 
-    def __init__(self, source: str, tokens: TokenStream) -> None:
+    Args:
+        source: the input text.
+        tokens: its tokens.
+        rate: turns posteriors into probabilities; None leaves them as they are.
+
+    Attributes:
+        choices: what there was to choose from, by number of input token; empty if that was not kept.
+    """
+
+    def __init__(self, source: str, tokens: TokenStream, rate: Rate | None = None) -> None:
         self._source = source
         self._tokens = tokens
+        self._rate = rate
         self.choices: Sequence[Choice] = ()
         self._parts: list[str] = []
         self._length = 0
         self._place = 0  # how much of the input has been used
         self._next = 0  # the next input token
-        self._choice = 0  # the choice that the next gap and form belong to
         self._gap: list[Insertion] = []
         self.edits: list[Edit] = []
+        self.decisions: list[Decision] = []
         self.kept: list[Kept] = []
         self.spans: list[Span] = []
 
@@ -178,16 +203,19 @@ class Assembler:
         self._close_gap(first.start)
         start = self._length
         given = self._source[first.start : last.end]
-        self._change(_kind(given, what), last.end, what.text, self._chance_of_form(what.text))
+        decision = of_form(given, what, self._next, self._choice, self._rate)
+        self._change(_kind(given, what), last.end, what.text, decision.confidence)
+        self._decide(decision, start)
         span = Span(first.start, last.end, start, self._length)
         self.spans.extend([span] * what.span)
         if what.kept:
             self.kept.append(Kept(given, first.start, start, self._length))
         self._next += what.span
-        self._choice += 1
 
     def finish(self) -> str:
         """Add what is left of the input, and return the text."""
+        if not self._gap and self._next < len(self.choices):
+            self._decide(of_nothing(self._next, self._choice, self._rate), self._length)
         for insertion in self._gap:
             self._insert(insertion, self._place)
         self._gap = []
@@ -197,7 +225,7 @@ class Assembler:
     def _close_gap(self, upto: int) -> None:
         """Write the gap's insertions around the white space that the input has there."""
         gap, self._gap = self._gap, []
-        space = self._source[self._place : upto]
+        space, start = self._source[self._place : upto], self._length
         breaks = [place for place, item in enumerate(gap) if item.kind == "break"] if "\n" in space else []
         if breaks or self._next == 0:
             # The input's own line break serves as the paragraph break; white space at its start stays there.
@@ -219,23 +247,30 @@ class Assembler:
             if not space:  # between the halves of a glued pair
                 self._change("inserted", upto, " ", None)
             self._copy(upto)
+        if not gap:
+            self._decide(of_nothing(self._next, self._choice, self._rate), start)
 
     def _insert(self, insertion: Insertion, upto: int, space: str = "") -> None:
         kind = {"join": "joined", "break": "break"}.get(insertion.kind, "inserted")
-        units = self.choices[self._choice].units if self._choice < len(self.choices) else {}
-        self._change(kind, upto, insertion.text + space, units.get(insertion.text))
+        decision, start = of_insertion(insertion, self._next, self._choice, self._rate), self._length
+        self._change(kind, upto, insertion.text + space, decision.confidence)
+        self._decide(decision, start)
 
-    def _chance_of_form(self, text: str) -> float | None:
-        forms = self.choices[self._choice].forms if self._choice < len(self.choices) else ()
-        return next((chance for form, chance in forms if form == text), None)
+    @property
+    def _choice(self) -> Choice | None:
+        """What there was to choose from in the next gap and for the form after it."""
+        return self.choices[self._next] if self._next < len(self.choices) else None
+
+    def _decide(self, decision: Decision, start: int) -> None:
+        self.decisions.append(decision._replace(start=start, end=self._length))
 
     def take(self) -> str:
         """Return the text since the last call, and forget it and the history of it."""
         text = "".join(self._parts)
         self._parts.clear()
         self.choices = ()
-        self._choice = 0
         self.edits.clear()
+        self.decisions.clear()
         self.kept.clear()
         self.spans.clear()
         return text
@@ -248,7 +283,7 @@ class Assembler:
         before = self._source[self._place : upto]
         if before != after:
             end = self._length + len(after)
-            self.edits.append(Edit(kind, self._place, upto, self._length, end, before, after, chance, self._choice))
+            self.edits.append(Edit(kind, self._place, upto, self._length, end, before, after, chance, self._next))
         self._append(after)
         self._place = upto
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -10,9 +10,10 @@ from threading import Lock
 from typing import Any
 
 from restore.bundle import resources_folder
+from restore.casing import Casing
 from restore.channel import Channel, get_channel
 from restore.config import Config
-from restore.decoder import Decoder, Weights
+from restore.decoder import Decoder, Pin, Weights
 from restore.lattice import FormFinder, GapGrammar
 from restore.lattice.gaps import MAX_INSERTIONS
 from restore.lexicon import Lexicon, default_lexicon
@@ -66,7 +67,7 @@ class Restorer:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        finder = FormFinder(self.channel, self._lexicon)
+        finder = FormFinder(self.channel, self._lexicon, self.config.terms)
         grammar = GapGrammar(self.channel, self._lexicon)
         return Decoder(self._model, finder, grammar, self.config.beam, Weights())
 
@@ -96,17 +97,19 @@ class Restorer:
         with self._lock:
             return self._decoder
 
-    def restore(self, text: str) -> Restoration:
+    def restore(self, text: str, pins: Mapping[int, Pin] | None = None) -> Restoration:
         """Restore one text.
 
         Args:
             text: stripped text, of any length; white space separates its tokens.
+            pins: what is fixed, by the number of an input token (`Edit.place`); the rest is decoded around it.
 
         Returns:
             The restored text with its edits.
 
         Raises:
             ResourceError: a model or data file is missing or damaged.
+            InputError: a pin cannot stand where it is.
         """
         decoder = self._loaded()
         note = self._unfit(text)
@@ -114,9 +117,15 @@ class Restorer:
             return Restoration(text, text, (), channel=self.channel.name, engine=decoder.model.name, notes=(note,))
         repairs: list[Repair] = []
         tokens = self._tokens(text, repairs)
-        assembler = Assembler(text, tokens)
-        search = Search(decoder, tokens, _Writer(assembler))
+        tokens.keep = True
+        search = Search(decoder, tokens, pins=pins)
         drive(search, decoder.model)
+        assembler = Assembler(text, tokens)
+        assembler.choices = search.choices
+        casing = Casing(self._lexicon)
+        casing.observe(search.steps, search.choices)
+        for unit in self.config.style.apply(casing.settled(search.steps), self._same):
+            assembler.add(unit)
         return Restoration(
             text=assembler.finish(),
             source=text,
@@ -150,7 +159,7 @@ class Restorer:
         tokens = self._tokens(text, [])
         assembler = Assembler(text, tokens)
         window = decoder.model.window
-        writer = _Writer(assembler, keep=0 if window is None else window.before * MAX_STEPS)
+        writer = _Writer(assembler, 0 if window is None else window.before * MAX_STEPS, self)
         for _ in advance(Search(decoder, tokens, writer), decoder.model):
             yield from writer.taken()
         yield from writer.taken()
@@ -188,6 +197,10 @@ class Restorer:
         drive(search, self._judging.model)
         return search.score
 
+    def _same(self, one: str, other: str) -> bool:
+        """Tell whether two spellings strip to the same."""
+        return self.channel.strip(one) == self.channel.strip(other)
+
     def _tokens(self, text: str, repairs: list[Repair]) -> TokenStream:
         tokens: Iterable[SourceToken] = read_source(text, self.channel)
         if self.config.repair:
@@ -213,26 +226,30 @@ class Restorer:
 
 
 class _Writer:
-    """Takes what each window of a search has chosen into a text.
+    """Takes what each window of a search has chosen into a text, and forgets it.
 
     Args:
         assembler: makes the text.
-        keep: how many of a search's last steps to keep, or None to keep all, and the history too.
+        keep: how many of a search's last steps to keep for the windows that follow.
+        restorer: knows the lexicon and the style.
     """
 
-    def __init__(self, assembler: Assembler, keep: int | None = None) -> None:
+    def __init__(self, assembler: Assembler, keep: int, restorer: Restorer) -> None:
         self._assembler = assembler
         self._keep = keep
+        self._restorer = restorer
+        self._casing = Casing(restorer._lexicon)
         self._written = 0
         self._ready: list[str] = []
 
     def __call__(self, search: Search) -> None:
-        self._assembler.choices = search.choices
-        for step in search.steps[self._written :]:
-            self._assembler.add(step.what)
-        if self._keep is not None:
-            self._ready.append(self._assembler.take())
-            del search.steps[: max(0, len(search.steps) - self._keep)]
+        steps = search.steps[self._written :]
+        self._casing.observe(steps, search.choices)
+        for unit in self._restorer.config.style.apply(self._casing.settled(steps), self._restorer._same):
+            self._assembler.add(unit)
+        self._ready.append(self._assembler.take())
+        search.choices.clear()
+        del search.steps[: max(0, len(search.steps) - self._keep)]
         self._written = len(search.steps)
 
     def taken(self) -> list[str]:

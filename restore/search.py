@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Generator, Hashable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 
-from restore.decoder import Decoder, Growth, Hypothesis, Step, left_of
+from restore.decoder import Decoder, Growth, Hypothesis, Pin, Step, left_of
+from restore.errors import InputError
 from restore.lattice.forms import Form
 from restore.lattice.gaps import ENDED, Position, Side
 from restore.models.base import Expansion, LanguageModel, Request
-from restore.posterior import Arc, Choice, Stage, consensus
+from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
+
+BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand there; choose among the alternatives"
 
 Asking = Generator[list[Request], list[Expansion], None]
 
@@ -29,14 +32,26 @@ class Search:
     Whoever is called at the end of each window (`done`) may take from their beginnings, but for the steps of as many
     tokens as the model's windows are shown of what is before.
 
+    Args:
+        decoder: the grammar, the model and the beam.
+        tokens: the input.
+        done: called at the end of each window.
+        pins: what is settled already, by number of input token.
+        posteriors: whether to weigh all that was considered (see `restore.posterior`), or only follow the likeliest path.
+
     Attributes:
         steps: the chosen units, in order.
-        choices: for each gap and the form after it, what else there was; the last gap has no form.
+        choices: for each input token and the gap before it, what else there was; the last gap has no form.
         score: the log-probability of the best readings of the windows, search weights included, in nats.
     """
 
     def __init__(
-        self, decoder: Decoder, tokens: TokenStream, done: Callable[[Search], None] | None = None
+        self,
+        decoder: Decoder,
+        tokens: TokenStream,
+        done: Callable[[Search], None] | None = None,
+        pins: Mapping[int, Pin] | None = None,
+        posteriors: bool = True,
     ) -> None:
         self.steps: list[Step] = []
         self.choices: list[Choice] = []
@@ -44,6 +59,8 @@ class Search:
         self._decoder = decoder
         self._tokens = tokens
         self._done = done
+        self._pins = pins or {}
+        self._posteriors = posteriors
 
     def run(self) -> Asking:
         """Search the whole text."""
@@ -58,7 +75,11 @@ class Search:
                 final, live = yield from self._end(live)
                 stages.append(final)
             self.score += max(hypothesis.score for hypothesis in live)
-            steps, choices = consensus(stages, live, self._decoder)
+            choices: list[Choice] = []
+            if self._posteriors:
+                steps, choices = consensus(stages, live, self._decoder)
+            else:
+                steps = best_path(live)
             if window is None or last_window:
                 self.steps.extend(steps)
                 self.choices.extend(choices)
@@ -91,6 +112,8 @@ class Search:
             done = yield from self._gap(index, live)
             if not done:  # marks that the input gave may leave no way to end a paragraph: go on in it
                 done = yield from self._gap(index, live, plain=True)
+            if not done:
+                raise InputError(BAD_PIN.format(place=index, pin=self._pins.get(index)))
             stages.append(self._stage(index, live, done, stacks))
         return stages, decoder.pruned([hypothesis for stack in stacks.values() for hypothesis in stack])
 
@@ -105,7 +128,7 @@ class Search:
             stacks[index + growth.item.span].append(made)
             targets[id(growth) if key is None else key] = made
         arcs = []
-        for growth in done[:MOST_ARCS]:
+        for growth in done[:MOST_ARCS] if self._posteriors else ():
             key = decoder.future(growth)
             arcs.append(Arc(growth.parent, growth, targets.get(id(growth) if key is None else key)))
         return Stage(index, live, arcs)
@@ -123,7 +146,8 @@ class Search:
         decoder, tokens = self._decoder, self._tokens
         done: list[Growth] = []
         while live:
-            requests = [decoder.request(hypothesis, tokens, index, plain) for hypothesis in live]
+            pin = self._pins.get(index)
+            requests = [decoder.request(hypothesis, tokens, index, plain, pin) for hypothesis in live]
             expansions = yield requests
             growing: list[Growth] = []
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
@@ -187,7 +211,7 @@ class Search:
         ended = [cut for cut in within if cut[2]] or within
         cut, length, _ = ended[-1]
         self.steps.extend(steps[:length])
-        self.choices.extend(choices[: 1 + cuts.index(ended[-1])])
+        self.choices.extend(choices[: cut - start])
         return cut
 
 

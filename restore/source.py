@@ -49,6 +49,7 @@ class TokenStream:
         self._held: list[SourceToken] = []
         self._first = 0
         self._ended = False
+        self.keep = False  # whether to forget nothing
 
     def upto(self, number: int) -> int:
         """Read until there are so many tokens, or no more; return how many there are, at most `number`."""
@@ -72,8 +73,9 @@ class TokenStream:
 
     def forget(self, before: int) -> None:
         """Drop the tokens before a number."""
-        del self._held[: max(0, before - self._first)]
-        self._first = max(self._first, before)
+        if not self.keep:
+            del self._held[: max(0, before - self._first)]
+            self._first = max(self._first, before)
 
 
 def read_source(text: str, channel: Channel) -> Iterator[SourceToken]:

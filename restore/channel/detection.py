@@ -67,7 +67,7 @@ FIRST_CHOICE = {"nltk": 2.0}
 UNKNOWN_SPREAD = 2.0
 """The spread of every trace in a text of an unknown channel."""
 
-_CUTS = ((0.0, "0"), (0.02, "1"), (0.3, "2"))
+_CUTS = ((0.0, "0"), (0.02, "1"), (0.3, "2"), (0.7, "3"))
 _PIECE = re.compile(r"^([\W_]*)(.*?)([\W_]*)$", re.DOTALL)
 _INNER = re.compile(r"[\w\u0300-\u036f]+")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from restore.errors import InputError
@@ -55,8 +56,22 @@ def write_text(output: str | None, text: str) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    write_pieces(output, (text,))
+
+
+def write_pieces(output: str | None, pieces: Iterable[str]) -> None:
+    """Write a text that comes in pieces: to a file, whole or not at all, or to standard output as it comes.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     if output is None:
-        sys.stdout.buffer.write(text.encode("utf-8"))
+        last = ""
+        for last in filter(None, pieces):
+            sys.stdout.buffer.write(last.encode("utf-8"))
+            sys.stdout.buffer.flush()
+        if sys.stdout.isatty() and not last.endswith("\n"):
+            sys.stdout.buffer.write(b"\n")
         return
     target = Path(output)
     scratch = None
@@ -64,7 +79,8 @@ def write_text(output: str | None, text: str) -> None:
         mode = 0o666 & ~_umask()
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
             scratch = Path(stream.name)
-            stream.write(text.encode("utf-8"))
+            for piece in pieces:
+                stream.write(piece.encode("utf-8"))
         scratch.chmod(mode)
         scratch.replace(target)
     except OSError as error:

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from restore.channel import Channel
 from restore.lexicon import Entry, Lexicon
+from restore.terms import index_terms
 from restore.units import CLITICS
 
 MAX_FORMS = 24
@@ -41,6 +42,7 @@ class Form:
         logprob: log P(form) among all running words, in nats.
         kept: the channel could not have produced the token, which therefore stands as it is.
         after: marks at its end that the input gave.
+        asked: the user has asked for this spelling.
     """
 
     text: str
@@ -49,6 +51,7 @@ class Form:
     logprob: float
     kept: bool = False
     after: str = ""
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class TokenForms:
 class FormFinder:
     """Finds the surface forms of tokens under a channel. Safe to share between threads."""
 
-    def __init__(self, channel: Channel, lexicon: Lexicon) -> None:
+    def __init__(self, channel: Channel, lexicon: Lexicon, terms: Iterable[str] = ()) -> None:
+        self._terms = index_terms(terms, channel)
         self.channel = channel
         self._channel = channel
         self._lexicon = lexicon
@@ -108,9 +112,37 @@ class FormFinder:
                 joint.append((image, form))
         if not single:
             single = self._search(token)
+        if token in self._terms:
+            asked, more = self._asked_for(token, single)
+            return TokenForms(asked or _ranked(single), (*more, *joint))
         if not single:
             return TokenForms(self.kept(token), ())
         return TokenForms(_ranked(single), tuple(joint))
+
+    def _asked_for(
+        self, token: str, single: dict[str, float]
+    ) -> tuple[tuple[Form, ...], list[tuple[tuple[str, ...], Form]]]:
+        """Return the terms of the user's that a token is, and those that it begins.
+
+        A term that ends in a lower-case word may take that word's other forms ("non-citizen", "non-citizens").
+        """
+        asked: dict[str, float] = {}
+        joint: list[tuple[tuple[str, ...], Form]] = []
+        for image, term in self._terms[token]:
+            last = self.channel.tokens(term)[-1]
+            run = term[last.start : last.end]
+            endings = [run]
+            if run == run.lower() and run.isalpha():
+                endings += [form for form in self._word_shares(image[-1]) if form == form.lower() and form != run]
+            for ending in endings:
+                text = term[: last.start] + ending + term[last.end :]
+                if not self.makes(text, image):
+                    continue
+                if len(image) == 1:
+                    asked[text] = max(asked.get(text, 0.0), single.get(text, math.exp(UNKNOWN)))
+                else:
+                    joint.append((image, Form(text, len(image), 0.0, UNKNOWN, asked=True)))
+        return tuple(replace(form, asked=True) for form in _ranked(asked)) if asked else (), joint
 
     def _word_shares(self, token: str) -> dict[str, float]:
         """Return candidate forms of a token, unchecked, with their shares of running words."""

@@ -30,10 +30,11 @@ class Trie(Generic[Item]):
     ids       [n] the ids that may come next
     items[c]  the items that are complete with ids[c], each with its bonus in nats
     next[c]   the trie of what may follow ids[c], or None
+    potential the best bonus of all items in it: a search that counts it on the way in does not lose sight of them
     cache     whatever a model remembers about this node
     """
 
-    __slots__ = ("cache", "ids", "items", "next")
+    __slots__ = ("cache", "ids", "items", "next", "potential")
 
     def __init__(self, entries: Iterable[tuple[Encoded, Item]]) -> None:
         items: dict[int, list[tuple[Item, float]]] = {}
@@ -48,6 +49,9 @@ class Trie(Generic[Item]):
         self.ids: npt.NDArray[np.int64] = np.fromiter(items, np.int64, len(items))
         self.items: list[list[tuple[Item, float]]] = list(items.values())
         self.next: list[Trie[Item] | None] = [Trie(longer[first]) if first in longer else None for first in items]
+        bonuses = [bonus for ended in self.items for _, bonus in ended]
+        bonuses += [following.potential for following in self.next if following is not None]
+        self.potential: float = max(bonuses, default=0.0)
         self.cache: Any = None
 
 

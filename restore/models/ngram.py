@@ -2,8 +2,8 @@
 
 Text becomes pieces as `restore.models.pieces` explains. In short, for a document that begins "The US sent 6,000.",
 
-    unit     'The'   ' US'   ' sent'   ' 6'   ','    '000'   '.'   "\\n"
-    piece     the     US      sent      6      ,+     000     .    <p>
+    unit    'The'  ' US'  ' sent'  ' 6'  ','  '000'  '.'  line break
+    piece    the    US     sent     6     ,+   000    .   <p>
 
 (`The` is truecased as it stands at a sentence start; `,+` as a digit follows at once; `<p>` ends each paragraph, and so
 each document). The model gives ln P(piece | context), in nats, where a context is the ids of the pieces before, `order - 1`
@@ -59,7 +59,9 @@ _SHARED = 1024  # a mask that allows more pieces has a pool of its own
 class _Node:
     """A context that the trie has with children, and what is remembered about it."""
 
-    __slots__ = ("answers", "backoff", "context", "deep", "few", "high", "known", "low", "lower", "next", "ngrams", "pooled", "ranked")
+    __slots__ = (
+        "answers", "backoff", "context", "deep", "few", "high", "known", "low", "lower", "next", "ngrams", "pooled", "ranked",
+    )  # fmt: skip
 
     def __init__(
         self, context: Context, lower: _Node | None, deep: bool, ngrams: Ngrams, low: int, high: int, backoff: int
@@ -203,8 +205,9 @@ class NgramModel:
         if answer is None:
             # Nothing longer builds on a deep node's ranking, so only the answer is worth keeping.
             ranked = self._merge(node, chosen, k) if node.deep and node.few else self._rank(node, chosen, k)[:k]
-            answer = tuple([number & 0xFFFF for number in ranked]), tuple([(number >> 16 << 16) / -NAT for number in ranked])
-            node.answers[chosen.number, k] = answer
+            pieces = [number & 0xFFFF for number in ranked]
+            logprobs = [(number >> 16 << 16) / -NAT for number in ranked]
+            answer = node.answers[chosen.number, k] = tuple(pieces), tuple(logprobs)
             self._spend(node, _ANSWER + 2 * _RANKED * k)
         return answer
 
@@ -256,8 +259,9 @@ class NgramModel:
         """Look for a piece among the many children of a node, and remember its cost."""
         if node.lower is node:
             raise IndexError(f"no piece has the id {piece}")
-        row = node.ngrams.row(piece, node.low, node.high)
-        cost = node.backoff + self._cost(node.lower, piece) if row < 0 else node.ngrams.values[node.ngrams.code_view[row]]
+        cost = node.ngrams.cost(piece, node.low, node.high)
+        if cost is None:
+            cost = node.backoff + self._cost(node.lower, piece)
         node.known[piece] = cost
         self._spend(node, _KNOWN)
         return cost
@@ -323,14 +327,14 @@ class NgramModel:
 
     def _forget(self, length: int = 0) -> None:
         """Forget contexts of a length and longer. A thread that still holds one goes on with it, and it stays right."""
-        before = self._nodes
-        self._nodes = {context: node for context, node in before.items() if len(context) < length}
-        self._spent[length:] = [0] * (self.order - length)
+        before = list(self._nodes.values())  # at once: other threads may be adding to them
+        kept = {node.context: node for node in before if len(node.context) < length}
         if not length:
-            root = _Node((), None, False, self._trie.ngrams[0], 0, 0, 0)
-            root.known = self._known
+            kept[()] = _Node((), None, False, self._trie.ngrams[0], 0, 0, 0)
+            kept[()].known = self._known
             self._masks = {}
-            self._nodes[()] = root
-        for node in before.values():
+        self._nodes = kept
+        self._spent[length:] = [0] * (self.order - length)
+        for node in before:
             if len(node.context) >= length - 1:
                 node.next = {}  # leads to what is forgotten, and back in circles

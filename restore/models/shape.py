@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -50,3 +53,10 @@ class Shape:
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value <= 0:
                 raise ValueError(f"{name} is {value!r}")
         return cls(**read)  # type: ignore[arg-type]
+
+
+def rotations(shape: Shape) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the cosines and sines of rotary positions, each [positions, head width / 2]."""
+    half = np.arange(0, shape.head_width, 2) / shape.head_width
+    angles = np.outer(np.arange(shape.positions), shape.theta**-half)
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)

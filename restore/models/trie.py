@@ -63,14 +63,19 @@ class Ngrams:
         self.pieces = pieces
         self.codes = codes
         self.costs = costs(table)  # by code
-        self.piece_view = memoryview(pieces)
-        self.code_view = memoryview(codes)
+        self.piece_view = pieces.data
+        self.code_view = codes.data
         self.values: list[int] = self.costs.tolist()
 
     def row(self, piece: int, low: int, high: int) -> int:
         """Return where a piece stands from one place up to another, or -1."""
         row = bisect_left(self.piece_view, piece, low, high)
         return row if row < high and self.piece_view[row] == piece else -1
+
+    def cost(self, piece: int, low: int, high: int) -> int | None:
+        """Return the cost of a piece that stands from one place up to another, or None."""
+        row = bisect_left(self.piece_view, piece, low, high)
+        return self.values[self.code_view[row]] if row < high and self.piece_view[row] == piece else None
 
     def between(self, low: int, high: int) -> dict[int, int]:
         """Return the costs by piece from one place up to another."""
@@ -91,11 +96,11 @@ class Contexts:
         bits: npt.NDArray[np.uint64] | None = None,
         ranks: npt.NDArray[np.uint32] | None = None,
     ) -> None:
-        self._bounds = memoryview(bounds)
+        self._bounds = bounds.data
         self._table: list[int] = costs(table).tolist()
-        self._codes = None if codes is None else memoryview(codes)
-        self._bits = None if bits is None else memoryview(bits)
-        self._ranks = None if ranks is None else memoryview(ranks)  # set bits before each of `bits`
+        self._codes = None if codes is None else codes.data
+        self._bits = None if bits is None else bits.data
+        self._ranks = None if ranks is None else ranks.data  # set bits before each of `bits`
 
     def children(self, row: int) -> tuple[int, int, int] | None:
         """Return where the children of the n-gram at `row` begin and end, and the back-off cost; None without any."""

@@ -35,7 +35,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from restore.models.shape import Shape
+from restore.models.shape import Shape, rotations
 
 Array = npt.NDArray[Any]
 Linear = Callable[["Builder", str, str, Array], str]
@@ -95,8 +95,8 @@ def build(shape: Shape, weights: Mapping[str, Array], linear: Linear = float_lin
     sizes = builder.op(
         "Concat", builder.op("Shape", "past_mask", start=3), builder.op("Shape", "new_mask", start=3), axis=0
     )
-    builder.constant("cos", rotations(shape)[0])
-    builder.constant("sin", rotations(shape)[1])
+    for name, table in zip(("cos", "sin"), rotations(shape), strict=True):
+        builder.constant(name, table)
     for layer in range(shape.layers):
         part = f"{layer}."
         y, x = _norm(builder, x, added, weights[part + "norm1"], part + "norm1", shape.epsilon)
@@ -118,13 +118,6 @@ def build(shape: Shape, weights: Mapping[str, Array], linear: Linear = float_lin
     builder.nodes.append(helper.make_node("LogSoftmax", [logits], ["logprobs"], axis=1))
     builder.nodes.append(helper.make_node("Concat", new, ["new"], axis=1))
     return _serialise(builder, shape), builder.constants
-
-
-def rotations(shape: Shape) -> tuple[Array, Array]:
-    """Return the cosines and sines of rotary positions, each [positions, head width / 2]."""
-    half = np.arange(0, shape.head_width, 2) / shape.head_width
-    angles = np.outer(np.arange(shape.positions), shape.theta**-half)
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
 def _norm(builder: Builder, x: str, added: str, weight: Array, name: str, epsilon: float) -> tuple[str, str]:

@@ -258,4 +258,5 @@ def _discounts(adjusted: npt.NDArray[np.int64]) -> Floats:
         return np.array([0.0, *_FALLBACK])
     y = n1 / (n1 + 2 * n2)
     found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
-    return np.array([0.0, *(d if 0 < d < times else f for times, (d, f) in enumerate(zip(found, _FALLBACK), 1))])
+    sound = zip(found, _FALLBACK, (1, 2, 3), strict=True)
+    return np.array([0.0, *(value if 0 < value < times else default for value, default, times in sound)])

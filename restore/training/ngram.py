@@ -181,8 +181,8 @@ def choose_pieces(corpus: Corpus, size: int) -> Vocabulary:
         total[lower if lower is not None and inside[lower] > inside[form] else form] += times
     # Capitals sort first, so that a form at a sentence start keeps them unless lower case is strictly commoner.
     ranked = sorted(total, key=lambda form: (-total[form], form))
-    fit = (form for form in ranked if form not in SPECIALS and total[form] >= (RARE_NUMBER if form.isdecimal() else RARE))
-    chosen = sorted(islice(fit, size - len(SPECIALS)), key=lambda form: (-inside[form], form))
+    common = [form for form in ranked if total[form] >= (RARE_NUMBER if form.isdecimal() else RARE) and form != BREAK]
+    chosen = sorted(common[: size - len(SPECIALS)], key=lambda form: (-inside[form], form))
     return Vocabulary((*SPECIALS, *chosen))
 
 
@@ -190,7 +190,8 @@ def class_logprob(stream: npt.NDArray[np.uint16], weights: npt.NDArray[np.float3
     """Return ln of each class's share of all pieces; a class never met counts as met once."""
     counts = np.bincount(stream, weights, minlength=END_CLASS)
     shares = np.maximum(counts[FIRST_CLASS:END_CLASS], 1) / counts[1:].sum()
-    return np.log(np.minimum(shares, 1)).astype(np.float32)
+    logprobs: npt.NDArray[np.float32] = np.log(np.minimum(shares, 1)).astype(np.float32)
+    return logprobs
 
 
 def pack(levels: Sequence[Level], classes: npt.NDArray[np.float32]) -> Arrays:

@@ -1,0 +1,68 @@
+"""One document, one spelling: a name keeps its capitals throughout a text.
+
+Each place where a word stands inside a sentence votes, with the posterior of each of its casings. A place whose casing
+lost the vote takes the winner's, unless the word is an ordinary one that is merely capitalised now and then
+("department", "Department"): there the place decides.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from restore.decoder import Step
+from restore.lattice.forms import Form
+from restore.lattice.gaps import Insertion
+from restore.lexicon import Lexicon
+from restore.posterior import Choice
+
+
+class Casing:
+    """Votes on the casing of each word of one document."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+        self._votes: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+
+    def observe(self, steps: Iterable[Step], choices: Sequence[Choice]) -> None:
+        """Count the votes of a stretch of text: its steps, and the choices made in it, one for each input token."""
+        initial, place = True, 0
+        for step in steps:
+            if isinstance(step.what, Form):
+                if not initial and step.what.span == 1 and place < len(choices):
+                    self._vote(step.what, choices[place])
+                place += step.what.span
+            initial = step.position.initial
+
+    def _vote(self, form: Form, choice: Choice) -> None:
+        lower = form.text.lower()
+        for text, chance in choice.forms:
+            if text.lower() == lower:
+                self._votes[lower][text] += chance
+
+    def settled(self, steps: Iterable[Step]) -> list[Form | Insertion]:
+        """Return the units of a stretch of text, with the casings that won."""
+        initial, units = True, []
+        for step in steps:
+            unit = step.what
+            if isinstance(unit, Form) and not initial and not unit.after and not unit.kept:
+                unit = self._settle(unit)
+            units.append(unit)
+            initial = step.position.initial
+        return units
+
+    def _settle(self, form: Form) -> Form:
+        votes = self._votes.get(form.text.lower())
+        if votes is None or len(votes) < 2:
+            return form
+        winner = max(votes, key=lambda text: (votes[text], text))
+        if winner == form.text or (self._ordinary(form.text.lower()) and winner[1:] == winner[1:].lower()):
+            return form
+        return replace(form, text=winner)
+
+    def _ordinary(self, lower: str) -> bool:
+        entries = self._lexicon.variants(lower)
+        if not entries:
+            return False
+        return max(entries, key=lambda entry: entry.logprob).form == lower

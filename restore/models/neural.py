@@ -1,0 +1,284 @@
+"""The neural model behind the language-model protocol: a small Llama that reads the stripped text, then writes the prose.
+
+It reads and writes one sequence of pieces (`restore.training.pairs.Window` says how it is trained):
+
+    <|im_start|> encode(" " + source) <|im_end|> encode(prefix) encode(restored text)
+
+A unit's ids are the pieces that the tokenizer makes of it. Units are cut where the tokenizer cuts before it merges, so
+the pieces of a text are those of its units, one after the other; runs of marks such as `."` are one piece, and one insertion.
+
+All that several searches ask is answered in one run of the network. Texts that are new are read first, together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from restore.bundle import BAD_FILE, open_bundle
+from restore.errors import ResourceError
+from restore.models.base import Encoded, Expansion, Request, Window
+from restore.models.batch import Batch, Feed, batch_of
+from restore.models.network import (
+    EMBEDDING,
+    HEAD_WEIGHT,
+    SCALE,
+    Floats,
+    Integers,
+    Network,
+    available_threads,
+    unpack,
+)
+from restore.models.pool import NONE_SEEN, Lane, Pool, State
+from restore.models.shape import Shape
+from restore.tensors import map_tensors
+
+FORMAT, VERSION = "restore-neural", 1
+GRAPH, TOKENIZER = "graph.onnx", "tokenizer.json"
+START, SEPARATOR, END = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+
+WINDOW = Window(before=30, width=90, ahead=25)
+"""Within what the model saw in training."""
+MOST_ROWS = 128
+"""Pieces in one run, when texts are written."""
+MOST_PROMPT_ROWS = 2048
+"""Pieces in one run, when texts are read; longer ones are cut."""
+MOST_PIECES = 32
+"""Pieces of one unit, beyond which the model is spared the rest of it."""
+
+
+class NeuralModel:
+    """Walks a Llama for the decoder. Safe to use from several threads; they take turns."""
+
+    def __init__(
+        self, network: Network, embedding: Embedding, shape: Shape, tokenizer: Tokenizer, checksum: str = ""
+    ) -> None:
+        self._network = network
+        self._embedding = embedding
+        self._shape = shape
+        self._tokenizer = tokenizer
+        self._checksum = checksum
+        self._specials = [tokenizer.token_to_id(piece) for piece in (START, SEPARATOR, END)]
+        if None in self._specials or tokenizer.get_vocab_size() != shape.vocabulary:
+            raise ValueError("the tokenizer is not the model's")
+        self._pool = Pool(shape)
+        self._lock = Lock()
+        self._pieces = lru_cache(maxsize=1 << 16)(self._encoded)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], threads: int | None = None) -> NeuralModel:
+        """Open a bundle made by `restore.training.export`.
+
+        Args:
+            folder: the bundle's folder.
+            threads: how many cores to use; all that there are if not given.
+
+        Raises:
+            ResourceError: it is missing, damaged, or of another version.
+        """
+        bundle = open_bundle(folder, FORMAT, VERSION)
+        threads = threads or available_threads()
+        graph = bundle.file(GRAPH).read_bytes()
+        text = bundle.file(TOKENIZER).read_text(encoding="utf-8")
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for name in bundle.card["files"]:
+            if name.endswith(".safetensors"):
+                arrays.update(map_tensors(bundle.file(name)))
+        try:
+            shape = Shape.from_dict(bundle.card.get("shape") or {})
+            tokenizer = Tokenizer.from_str(text)
+            constants = unpack(arrays, shape, threads)
+            embedding = Embedding(constants)
+            return cls(Network(graph, constants, threads), embedding, shape, tokenizer, bundle.checksum)
+        except Exception as error:  # tokenizers and the runtime raise plain exceptions
+            raise ResourceError(BAD_FILE.format(path=bundle.folder, why=str(error))) from error
+
+    @property
+    def name(self) -> str:
+        """The engine's name with the checksum of its data."""
+        return f"neural:{self._checksum}"
+
+    @property
+    def window(self) -> Window | None:
+        """How a long text is cut for the model."""
+        return WINDOW
+
+    @property
+    def merges_marks(self) -> bool:
+        """Runs of marks have ids of their own."""
+        return True
+
+    def begin(self, source: Sequence[str], prefix: str = "") -> State:
+        """Return the state at the start of a text or window. It is read when it is first asked about."""
+        start, separator, _ = self._specials
+        words = self._plain(" " + " ".join(source))
+        if len(words) > MOST_PROMPT_ROWS // 2:  # tokens that are no words: show the beginning of each
+            words = tuple(id for word in source for id in self._plain(" " + word)[:MOST_PIECES])[: MOST_PROMPT_ROWS // 2]
+        given = self._plain(prefix)[-MOST_PROMPT_ROWS // 2 + 2 :]
+        return State(Lane(self._pool, (start, *words, separator, *given)))
+
+    def _plain(self, text: str) -> tuple[int, ...]:
+        """Encode a text in which the names of special pieces mean nothing."""
+        if not text:
+            return ()
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return tuple(id for id in ids if id not in self._specials)
+
+    def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
+        """Return the pieces of a unit, or of a run of marks."""
+        return self._pieces(text)
+
+    def _encoded(self, text: str) -> Encoded | None:
+        ids = self._plain(text)[:MOST_PIECES]
+        return Encoded(ids) if ids else None
+
+    def key(self, state: State, pending: int | tuple[int, ...] | None) -> Hashable | None:
+        """Return the text, by its name: hypotheses that have the same pieces have the same future."""
+        return state.lane.serial, state.name, pending
+
+    def expand(self, requests: Sequence[Request]) -> list[Expansion]:
+        """Feed what is pending and look ahead, all requests in as few runs as there is room for."""
+        with self._lock:
+            self._read({id(request.state.lane): request.state.lane for request in requests}.values())
+            expansions: list[Expansion] = []
+            at = 0
+            while at < len(requests):
+                end, rows = at, 0
+                while end < len(requests) and (end == at or rows + _size(requests[end]) <= MOST_ROWS):
+                    rows += _size(requests[end])
+                    end += 1
+                expansions.extend(self._write(requests[at:end]))
+                at = end
+            return expansions
+
+    def _read(self, lanes: Iterable[Lane]) -> None:
+        """Feed the prompts of new lanes, all but the last piece of each."""
+        waiting = [lane for lane in lanes if not lane.filled]
+        while waiting:
+            number, longest = 0, 0
+            for lane in waiting:
+                longest = max(longest, len(lane.prompt))
+                if number and longest * (number + 1) > MOST_PROMPT_ROWS:
+                    break
+                number += 1
+            feeds = [Feed(place, lane.prompt[:-1], 0, 0, NONE_SEEN) for place, lane in enumerate(waiting[:number])]
+            for feed in feeds:
+                feed.wanted = len(feed.pieces) - (feed is feeds[0])  # the graph wants at least one
+            shape = self._shape
+            nothing = np.zeros((2 * shape.layers, number, shape.groups, 1, shape.head_width), np.float32)
+            _, new = self._run(batch_of(feeds, number, 1, shape.heads // shape.groups, shape.positions), nothing)
+            for feed, lane in zip(feeds, waiting, strict=False):
+                place = lane.enter()
+                self._pool.data[:, place, :, : len(feed.pieces)] = new[feed.lane, :, :, :, : len(feed.pieces)]
+            del waiting[:number]
+
+    def _write(self, requests: Sequence[Request]) -> list[Expansion]:
+        """Feed pieces of texts, keep their keys and values, and look ahead."""
+        numbers = [request.state.lane.number for request in requests]
+        low, high = min(numbers), max(numbers) + 1
+        feeds, states = [], []
+        kept: list[int] = []  # for each row, its slot, or -1
+        for request, number in zip(requests, numbers, strict=True):
+            feed = _feed(request, number - low)
+            feeds.append(feed)
+            state = request.state
+            if feed.position < state.length:  # asked again: nothing to keep
+                kept.append(-1)
+            else:
+                slots = state.lane.take(len(feed.pieces))
+                kept.extend(slots)
+                state = state.after(feed.pieces, slots)
+            states.append(state)
+        shape, pool = self._shape, self._pool
+        batch = batch_of(feeds, high - low, pool.slots, shape.heads // shape.groups, shape.positions)
+        logprobs, new = self._run(batch, pool.data[:, low:high])
+        slots_of = np.array(kept)
+        rows = np.flatnonzero(slots_of >= 0)
+        lanes, places = batch.lanes[rows], batch.places[rows]
+        pool.data[:, lanes + low, :, slots_of[rows]] = new[lanes, :, :, places]
+        expansions = []
+        for request, state, feed, first in zip(requests, states, feeds, batch.heads, strict=True):
+            passed = feed.pieces[feed.wanted + 1 :]
+            known = [float(logprobs[first + number, piece]) for number, piece in enumerate(passed)]
+            expansions.append(_expansion(request, state, logprobs[first + len(passed)], known))
+        return expansions
+
+    def _run(self, batch: Batch, past: Floats) -> tuple[Floats, Floats]:
+        """Run the network; return log-probabilities, and new keys and values [d, 2 * layers, groups, r, width]."""
+        shape = self._shape
+        logprobs, new = self._network.run(
+            self._embedding.rows(batch.pieces), batch.positions, batch.rows, batch.back, batch.head,
+            batch.past_mask, batch.new_mask, past,
+        )  # fmt: skip
+        return logprobs, new.reshape(len(new), 2 * shape.layers, shape.groups, -1, shape.head_width)
+
+
+class Embedding:
+    """The vectors that pieces come in as: the weights of the head, unless the model has others."""
+
+    def __init__(self, constants: dict[str, npt.NDArray[Any]]) -> None:
+        """Take them from the constants of a graph, and out of these if the graph has no use for them.
+
+        Raises:
+            ValueError: there are none.
+        """
+        table = constants.pop(EMBEDDING, constants.get(HEAD_WEIGHT))
+        scale = constants.pop(EMBEDDING + SCALE, constants.get(HEAD_WEIGHT + SCALE))
+        if table is None or table.ndim != 2:
+            raise ValueError("there is no embedding")
+        self._table = np.ascontiguousarray(table.T)  # [vocabulary, width], integers if there are scales
+        self._scale = scale
+
+    def rows(self, pieces: Integers) -> Floats:
+        """Return the vectors of pieces, [n, width]."""
+        found = self._table[pieces].astype(np.float32)
+        return found if self._scale is None else found * self._scale[pieces, None]
+
+
+def _ids(pending: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    if pending is None:
+        return ()
+    return pending if isinstance(pending, tuple) else (pending,)
+
+
+def _size(request: Request) -> int:
+    return max(1, len(request.state.unfed) + len(_ids(request.pending)))
+
+
+def _feed(request: Request, lane: int) -> Feed:
+    """Return what has to be fed for a request."""
+    state: State = request.state
+    pending = _ids(request.pending)
+    pieces = state.unfed + pending
+    prompt = len(state.lane.prompt) - 1
+    if not pieces:  # asked again: feed the last piece once more, without what is kept of it
+        return Feed(lane, (state.last,), state.length - 1, prompt, state.seen[:-1])
+    return Feed(lane, pieces, state.length, prompt, state.seen, len(state.unfed) - (not pending))
+
+
+def _expansion(request: Request, state: State, logprobs: Floats, passed: list[float]) -> Expansion:
+    """Look up what a request asks for.
+
+    Args:
+        request: it.
+        state: its state, moved on.
+        logprobs: ln P of each piece, [vocabulary].
+        passed: ln P of the pending ids but the first.
+    """
+    insertions: list[tuple[int, float]] = []
+    if request.insertions is not None:
+        found = logprobs[request.insertions.ids]
+        best = np.argpartition(found, -request.best)[-request.best :] if request.best < len(found) else np.arange(len(found))
+        best = best[np.argsort(-found[best], kind="stable")]
+        insertions = list(zip(best.tolist(), found[best].tolist(), strict=True))
+    forms: Sequence[float] = ()
+    if request.forms is not None:
+        forms = logprobs[request.forms.ids].tolist()
+    return Expansion(state, insertions, forms)
