@@ -7,6 +7,7 @@ lost the vote takes the winner's, unless the word is an ordinary one that is mer
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,6 +17,9 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion
 from restore.lexicon import Lexicon
 from restore.posterior import Choice
+
+ORDINARY = 0.1
+"""Share of a word's occurrences in lower case above which it is an ordinary word."""
 
 
 class Casing:
@@ -62,7 +66,5 @@ class Casing:
         return replace(form, text=winner)
 
     def _ordinary(self, lower: str) -> bool:
-        entries = self._lexicon.variants(lower)
-        if not entries:
-            return False
-        return max(entries, key=lambda entry: entry.logprob).form == lower
+        shares = {entry.form: math.exp(entry.logprob) for entry in self._lexicon.variants(lower)}
+        return shares.get(lower, 0.0) > ORDINARY * sum(shares.values())

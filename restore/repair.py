@@ -23,13 +23,13 @@ from restore.lattice.forms import FormFinder
 from restore.lexicon import Lexicon
 from restore.source import SourceToken
 
-MARGIN = 0.5
+MARGIN = 1.0
 """Nats by which a reading must win. Chosen on development text: odd documents, clean and damaged."""
 EDIT_COST, GLUE_COST = 6.0, 2.0
 """Nats that a supposed edit, or a supposed lost space, costs: -log of how rare they are."""
 LETTER, USUAL = 1.2, 7
 """Two words that fit a longer token by chance are rarer by so many nats a letter, beyond the usual length of a name."""
-SHORTEST, LONG = 4, 8
+SHORTEST, LONG = 5, 8
 """Shorter tokens are never repaired; tokens of `LONG` characters or more may be two edits away."""
 NEIGHBOURS = 4
 """Tokens on each side that the evidence takes into account."""
@@ -118,14 +118,22 @@ class Repairer:
         self._judge = judge
         self._speller = Speller()
 
-    def repair(self, tokens: Iterable[SourceToken], repairs: list[Repair]) -> Iterator[SourceToken]:
-        """Yield the tokens, those that need it mended, and add each repair to the list."""
+    def repair(self, tokens: Iterable[SourceToken], repairs: list[Repair], text: str = "") -> Iterator[SourceToken]:
+        """Yield the tokens, those that need it mended, and add each repair to the list.
+
+        Args:
+            tokens: the input's tokens.
+            repairs: what was mended is added to it.
+            text: the whole input: a word that it has more than once is hardly a slip.
+        """
         coming = iter(tokens)
         before: list[SourceToken] = []
         near = list(islice(coming, NEIGHBOURS + 1))
         while near:
             token = near[0]
-            found = self._consider(before, token, near[1:]) if self.is_suspect(token) else None
+            found = None
+            if self.is_suspect(token) and text.count(token.core) < 2:
+                found = self._consider(before, token, near[1:])
             if found is None:
                 yield token
             else:

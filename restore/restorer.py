@@ -204,7 +204,7 @@ class Restorer:
     def _tokens(self, text: str, repairs: list[Repair]) -> TokenStream:
         tokens: Iterable[SourceToken] = read_source(text, self.channel)
         if self.config.repair:
-            tokens = self._repairer.repair(tokens, repairs)
+            tokens = self._repairer.repair(tokens, repairs, text)
         return TokenStream(tokens)
 
     def _unfit(self, text: str) -> str | None:

@@ -147,4 +147,4 @@ def make_system(
     from restore.config import Config
     from restore.restorer import Restorer
 
-    return Engine(Restorer(Config(channel=channel, engine=engine, model=model, **options)))
+    return Engine(Restorer(Config(channel=channel, engine=engine, model=model, **{"repair": False, **options})))

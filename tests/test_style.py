@@ -1,0 +1,151 @@
+"""The user's say: terms, pins, house style; and one spelling a document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from restore import InputError, Restorer, RestoreError, strip_text
+from restore.casing import Casing
+from restore.decoder import Pin, Step
+from restore.lattice import Form, Insertion, Place, Position
+from restore.lexicon import default_lexicon
+from restore.posterior import Choice
+from restore.style import Style
+from restore.terms import read_terms
+
+TEXT = "week immigration custom enforcement found compelling reason stop removal non citizen ice said cair coalition"
+TERMS = ("ICE", "Immigration and Customs Enforcement", "non-citizen", "CAIR Coalition")
+
+
+def test_terms_are_written_as_asked() -> None:
+    text = Restorer(engine="fast", terms=TERMS).restore(TEXT).text
+    for term in TERMS:
+        assert term in text
+    assert strip_text(text) == TEXT
+
+
+def test_terms_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "terms.txt"
+    path.write_text("# names\nICE\n\n  CAIR Coalition \n")
+    assert read_terms(str(path)) == ("ICE", "CAIR Coalition")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_terms(str(tmp_path / "none.txt"))
+
+
+def test_a_term_that_the_channel_drops_is_refused() -> None:
+    with pytest.raises(InputError, match="AT&T"):
+        Restorer(engine="fast", terms=("AT&T",)).restore("official said")
+
+
+def test_a_pin_fixes_one_place(fast: Restorer) -> None:
+    place = TEXT.split().index("compelling")
+    result = fast.restore(TEXT, pins={place: Pin(gap=" no", form="compelling"), place + 1: Pin(form="reasons")})
+    assert "no compelling reasons" in result.text
+    assert strip_text(result.text) == TEXT
+    assert result.undo() == TEXT
+
+
+def test_a_pin_can_leave_a_gap_empty(fast: Restorer) -> None:
+    result = fast.restore(TEXT, pins={place: Pin(gap="") for place in range(1, len(TEXT.split()))})
+    assert len(result.text.split()) <= len(TEXT.split()) + 2
+
+
+@pytest.mark.parametrize("pin", [Pin(form="nonsense"), Pin(gap=" official"), Pin(gap=" and;;")])
+def test_a_pin_that_cannot_stand_is_refused(fast: Restorer, pin: Pin) -> None:
+    with pytest.raises(InputError, match="token 3"):
+        fast.restore(TEXT, pins={3: pin})
+
+
+def same(one: str, other: str) -> bool:
+    return strip_text(one) == strip_text(other)
+
+
+def units(*texts: str) -> list[Form | Insertion]:
+    """Words are forms, `+word` and marks are insertions."""
+    made: list[Form | Insertion] = []
+    for text in texts:
+        if text[0].isalnum():
+            made.append(Form(text, 1, 0.0, 0.0))
+        else:
+            place = Place.OPEN if text == ' "' else Place.DASH if text == "\u2014" else Place.WORD
+            kind = "word" if text[-1].isalpha() else "mark"
+            made.append(Insertion(text.replace("+", " "), kind, place))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("style", "before", "after"),
+    [
+        (Style(abbreviations="dotted"), ["US", "officials"], "U.S.|officials"),
+        (Style(abbreviations="plain"), ["U.S.", "officials"], "US|officials"),
+        (Style(quotes="curly"), ["said", ' "', "go", '"'], 'said| \u201c|go|\u201d'),
+        (Style(quotes="curly"), ["O'Rourke", "'s", "aide"], "O\u2019Rourke|\u2019s|aide"),
+        (Style(dash="spaced"), ["men", "\u2014", "women"], "men| \u2014|women"),
+        (Style(serial_comma=True), ["red", ",", "white", "+and", "blue"], "red|,|white|,| and|blue"),
+        (Style(serial_comma=False), ["red", ",", "white", ",", "+and", "blue"], "red|,|white| and|blue"),
+        (Style(serial_comma=True), ["bread", "+and", "butter"], "bread| and|butter"),
+        (Style(), ["US", "\u2014", "O'Rourke"], "US|\u2014|O'Rourke"),
+    ],
+)
+def test_house_style(style: Style, before: list[str], after: str) -> None:
+    assert "|".join(unit.text for unit in style.apply(units(*before), same)) == after
+
+
+def test_a_styled_form_must_strip_to_the_same() -> None:
+    styled = Style(quotes="curly").apply(units("don't"), lambda one, other: one == other)
+    assert styled[0].text == "don't"
+
+
+@pytest.mark.parametrize("options", [{"quotes": "round"}, {"dash": "long"}, {"abbreviations": "us"}])
+def test_an_unknown_style_is_refused(options: dict[str, str]) -> None:
+    with pytest.raises(RestoreError, match="style"):
+        Style(**options)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(["nltk", "transcript"]),
+    st.builds(
+        Style,
+        abbreviations=st.sampled_from([None, "plain", "dotted"]),
+        quotes=st.sampled_from([None, "curly"]),
+        dash=st.sampled_from([None, "spaced", "tight"]),
+        serial_comma=st.sampled_from([None, True, False]),
+    ),
+)
+def test_style_keeps_the_promise(channel: str, style: Style) -> None:
+    text = strip_text("The U.S. aide's list, O'Rourke said, held red, white and blue: don't go.", channel)
+    result = Restorer(engine="fast", channel=channel, style=style, repair=False).restore(text)
+    assert strip_text(result.text, channel) == text
+    assert result.undo() == text
+
+
+def steps(*forms: str) -> tuple[list[Step], list[Choice]]:
+    made = [Step(None, Form(text, 1, 0.0, 0.0), " " + text, Position(Place.WORD, initial=False)) for text in forms]
+    return made, [Choice((), ((text, 0.7), (text.upper(), 0.3)), {}) for text in forms]
+
+
+def test_one_document_has_one_spelling() -> None:
+    casing = Casing(default_lexicon())
+    walked, choices = steps("The", "Hrw", "said", "HRW", "and", "HRW")
+    casing.observe(walked, choices)
+    assert [unit.text for unit in casing.settled(walked)] == ["The", "HRW", "said", "HRW", "and", "HRW"]
+
+
+def test_ordinary_words_are_cased_by_their_place() -> None:
+    casing = Casing(default_lexicon())
+    walked, choices = steps("The", "Department", "of", "department", "Department")
+    casing.observe(walked, choices)
+    assert [unit.text for unit in casing.settled(walked)][1:] == ["Department", "of", "department", "Department"]
+
+
+def test_streaming_gives_the_same_text(fast: Restorer, seed_text: str) -> None:
+    text = " ".join([seed_text] * 2)
+    pieces = list(Restorer(engine="fast", repair=False).stream(text))
+    assert len(pieces) > 2
+    # Casing is settled on what has been seen so far, so only capitals may differ.
+    assert "".join(pieces).lower() == Restorer(engine="fast", repair=False).restore(text).text.lower()
