@@ -315,9 +315,13 @@ class Decoder:
         best = nlargest(self.beam, scores)
         return max(best[-1], best[0] - MARGIN)
 
-    def best_of(self, growing: list[Growth], floor: float) -> list[Hypothesis]:
-        """Make the best growing candidates of those above the floor."""
-        return [self.made(growth) for growth in nlargest(self.beam, growing, key=_score) if growth.score > floor]
+    def best_of(self, growing: list[Growth], floor: float, step: int) -> list[Hypothesis]:
+        """Make the best growing candidates of those above the floor.
+
+        The beam narrows by half every third step into a gap: few gaps are long.
+        """
+        width = max(2, self.beam >> step // 3)
+        return [self.made(growth) for growth in nlargest(width, growing, key=_score) if growth.score > floor]
 
     def future(self, growth: Growth) -> Hashable | None:
         """Return a key such that candidates of equal keys have equal futures, or None where there is no such key."""

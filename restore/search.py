@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
+from itertools import count
 
 from restore.decoder import Decoder, Growth, Hypothesis, Pin, Step, left_of
 from restore.errors import InputError
@@ -22,6 +23,8 @@ BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand
 
 Asking = Generator[list[Request], list[Expansion], None]
 
+FIRST = 96
+"""Input tokens of a text's first window, narrow so that the first prose is soon there."""
 MOST_ARCS = 48
 """Ways on from one input token that are remembered, for the probabilities of what was chosen."""
 
@@ -67,8 +70,8 @@ class Search:
         window, tokens = self._decoder.model.window, self._tokens
         start, position, left = 0, Position(), Side.NONE
         while True:
-            wanted = start + window.width + window.ahead if window is not None else sys.maxsize
-            stop = tokens.upto(wanted)
+            width = 0 if window is None else min(window.width, sys.maxsize if start else FIRST)
+            stop = tokens.upto(sys.maxsize if window is None else start + width + window.ahead)
             last_window = tokens.upto(stop + 1) == stop
             stages, live = yield from self._window(start, stop, position, left)
             if last_window:
@@ -84,7 +87,7 @@ class Search:
                 self.steps.extend(steps)
                 self.choices.extend(choices)
             else:
-                start = self._cut(steps, choices, start, start + window.width)
+                start = self._cut(steps, choices, start, start + width)
             if self._done is not None:
                 self._done(self)
             if window is None or last_window:
@@ -145,7 +148,9 @@ class Search:
         """
         decoder, tokens = self._decoder, self._tokens
         done: list[Growth] = []
-        while live:
+        for step in count(1):
+            if not live:
+                break
             pin = self._pins.get(index)
             requests = [decoder.request(hypothesis, tokens, index, plain, pin) for hypothesis in live]
             expansions = yield requests
@@ -156,7 +161,7 @@ class Search:
             floor = decoder.floor([growth.score for growth in done])
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
                 decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
-            live = decoder.best_of(growing, floor)
+            live = decoder.best_of(growing, floor, step)
         done.sort(key=lambda growth: growth.score, reverse=True)
         return done
 
@@ -164,7 +169,9 @@ class Search:
         """Grow the hypotheses past the last token; return those whose texts are whole, or all if none can be."""
         decoder, first = self._decoder, live
         whole: list[Hypothesis] = []
-        while live:
+        for step in count(1):
+            if not live:
+                break
             requests = [decoder.request(hypothesis, None, 0) for hypothesis in live]
             expansions = yield requests
             growing: list[Growth] = []
@@ -175,7 +182,7 @@ class Search:
             floor = decoder.floor([hypothesis.score for hypothesis in whole])
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
                 decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
-            live = decoder.best_of(growing, floor)
+            live = decoder.best_of(growing, floor, step)
         ends = whole or first
         return Stage(-1, first, [Arc(end, None, end) for end in ends]), ends
 
