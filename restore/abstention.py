@@ -8,7 +8,7 @@ stand there. The outcome is a path through the same lattice, and strips back to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from restore.decisions import Decision, Rate, of_insertion
@@ -54,38 +54,44 @@ class Abstainer:
         self._tokens = tokens
         self._drop = drop
         self._rate = rate
-        self._gap: list[Insertion] = []
-        self._place = self._index = 0
+        self._gap: list[tuple[Insertion, Choice | None]] = []
+        self._index = 0  # the next input token
         self._was = self._now = Position()  # in the reading as it was, and as it is without what was dropped
         self._left = Side.NONE
         self._closers: dict[str, bool] = {}  # for each kind of pair that is open, whether it is dropped
 
-    def add(self, what: Insertion | Form, choice: Choice | None) -> Iterator[Insertion | Form]:
-        """Take the next unit; yield those that are settled.
+    def settled(self, units: Iterable[Insertion | Form], choices: Sequence[Choice]) -> Iterator[Insertion | Form]:
+        """Take a stretch of a reading, which ends after a form or at the end of the text; yield what is settled of it.
 
         Args:
-            what: the unit.
-            choice: what there was to choose from in its place.
+            units: the stretch.
+            choices: what there was to choose from in it, one for each of its input tokens, and for the end.
         """
-        if isinstance(what, Insertion):
-            self._gap.append(what)
-            return
-        yield from self._close_gap(choice, self._decoder.right_of(self._tokens[self._index]))
+        place = 0
+        for what in units:
+            choice = choices[place] if place < len(choices) else None
+            if isinstance(what, Insertion):
+                self._gap.append((what, choice))
+            else:
+                yield from self._take(what, choice)
+                place += what.span
+
+    def finish(self) -> Iterator[Insertion | Form]:
+        """Yield what is left at the end of the text."""
+        yield from self._close_gap(Side.NONE)
+
+    def _take(self, what: Form, choice: Choice | None) -> Iterator[Insertion | Form]:
+        yield from self._close_gap(self._decoder.right_of(self._tokens[self._index]))
         form = what if self._was.initial == self._now.initial else self._recased(what, choice)
         yield form
         self._was, self._now = after_form(self._was, what), after_form(self._now, form)
         self._left = left_of(form)
-        self._place += 1
         self._index += what.span
 
-    def finish(self, choice: Choice | None) -> Iterator[Insertion | Form]:
-        """Yield what is left at the end of the text."""
-        yield from self._close_gap(choice, Side.NONE)
-
-    def _close_gap(self, choice: Choice | None, right: Side) -> Iterator[Insertion]:
+    def _close_gap(self, right: Side) -> Iterator[Insertion]:
         gap, self._gap = self._gap, []
         lone = False  # whether the word before was dropped
-        for count, item in enumerate(gap, 1):
+        for count, (item, choice) in enumerate(gap, 1):
             falls = self._falls(item, choice, lone)
             lone = falls and item.kind == "word"
             room = count < MAX_INSERTIONS
@@ -99,7 +105,7 @@ class Abstainer:
         closes = item.kind in ("bracket", "quote") and item.leads_to is not Place.OPEN
         if closes and item.kind in self._closers:
             return self._closers.pop(item.kind)
-        falls = self._drop(of_insertion(item, self._place, choice, self._rate))
+        falls = self._drop(of_insertion(item, self._index, choice, self._rate))
         if item.kind in ("bracket", "quote") and not closes:
             self._closers[item.kind] = falls
         return falls or (lone and item.leads_to is Place.CLITIC)

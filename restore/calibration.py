@@ -12,7 +12,9 @@ whichever predicts better in cross-validation. The curves are a bundle with one 
 
     {"fast": {"model": "fast:0123456789ab",
               "channels": {"nltk": {"word": {"method": "isotonic", "x": [0.01, 0.4, 1.0], "y": [0.02, 0.5, 0.9]},
-                                    "joiner": {"method": "platt", "a": -0.3, "b": 0.8}, ...}, ...}}, ...}
+                                    "joiner": {"method": "platt", "a": -0.3, "b": 0.8}, ...}, ...},
+              "flags": {"negation": {"intercept": -1.2, "posterior_weight": 0.3, "cue_weight": 0.9,
+                                     "threshold": 0.04}, ...}}, ...}
 
 `restore train calibration` makes them. docs/confidence.md says how well they do.
 """
@@ -24,7 +26,7 @@ import math
 import os
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from restore.bundle import BAD_FILE, open_bundle
@@ -100,16 +102,45 @@ def logit(chance: float) -> float:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """How probable it is that a word of one kind was dropped from a gap, and from where that is worth a warning.
+
+        logit(probability) = intercept + posterior_weight * logit(posterior) + cue_weight * cue
+
+    Attributes:
+        intercept, posterior_weight, cue_weight: fitted with the curves.
+        threshold: the probability from which a gap is flagged.
+    """
+
+    intercept: float = 0.0
+    posterior_weight: float = 1.0
+    cue_weight: float = 0.0
+    threshold: float = 0.5
+
+    def chance(self, posterior: float, cue: float = 0.0) -> float:
+        """Return the probability.
+
+        Args:
+            posterior: the search's, of any word of the kind in the gap.
+            cue: what the words around it say, in log odds.
+        """
+        odds = self.intercept + self.posterior_weight * logit(posterior) + self.cue_weight * cue
+        return round(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), 6)
+
+
+@dataclass(frozen=True)
 class Calibrator:
     """The curves for one engine and channel.
 
     Attributes:
         curves: by kind of decision; a kind without one keeps its posteriors.
         fitted: whether they were fitted to this very model and channel.
+        rules: for `restore.flags`, by kind of flag.
     """
 
     curves: Mapping[str, Curve]
     fitted: bool = False
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def __call__(self, kind: str, posterior: float) -> float:
         """Return the probability that the original had exactly this there."""
@@ -131,6 +162,8 @@ def read_calibration(folder: str | os.PathLike[str]) -> dict[str, Any]:
             for curves in engine["channels"].values():
                 for data in curves.values():
                     Curve.from_dict(data)
+            for rule in engine.get("flags", {}).values():
+                Rule(**{name: float(value) for name, value in rule.items()})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ResourceError(BAD_FILE.format(path=path, why=f"no calibration ({error})")) from error
     return engines
@@ -153,4 +186,5 @@ def open_calibrator(folder: str | os.PathLike[str], model: str, channel: str) ->
     channels = engine["channels"]
     curves = channels.get(channel, channels.get(CHANNEL, {}))
     fitted = engine["model"] == model and channel in channels
-    return Calibrator({kind: Curve.from_dict(data) for kind, data in curves.items()}, fitted)
+    rules = {kind: Rule(**rule) for kind, rule in engine.get("flags", {}).items()}
+    return Calibrator({kind: Curve.from_dict(data) for kind, data in curves.items()}, fitted, rules)

@@ -17,12 +17,14 @@ from heapq import nlargest
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from restore.lattice.forms import Form, FormFinder, capitalised
+from restore.lattice.forms import MAX_LENGTH, Form, FormFinder, capitalised
 from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
 from restore.models.base import Encoded, LanguageModel, Request, Trie
 from restore.source import SourceToken, TokenStream
 from restore.units import SENTENCE_ENDS
 
+READ = 256
+"""How much of a token the model reads, in characters: a token of a megabyte is a unit like any other."""
 MARGIN = 12.0
 """Nats by which a growing hypothesis may be behind the best that is done."""
 
@@ -188,7 +190,9 @@ class Decoder:
         token = tokens[index]
         following = self._following(tokens, index)
         outer = (token.before, token.core, token.after)
-        return self._forms(*outer, token.word, following, position.touching, position.initial)
+        # What is remembered of long tokens would fill memory.
+        forms = self._forms if len(token.text) <= MAX_LENGTH else self._form_trie
+        return forms(*outer, token.word, following, position.touching, position.initial)
 
     def forms(self, tokens: TokenStream, index: int, initial: bool) -> list[Form]:
         """Return the forms of the token at an index, or of it and those after it."""
@@ -233,7 +237,7 @@ class Decoder:
         for form in self.candidates(core, word, following, initial):
             whole = replace(form, text=before + form.text + after, after=after) if before or after else form
             text = ("" if touching else " ") + whole.text
-            encoded = self.model.encode(text, initial=initial, touched=False, logprob=form.logprob)
+            encoded = self.model.encode(text[:READ], initial=initial, touched=False, logprob=form.logprob)
             if encoded is not None:
                 bonus = encoded.bonus + self.weights.prior * form.prior
                 if form.asked:

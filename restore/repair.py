@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.channel import Channel
-from restore.lattice.forms import FormFinder
+from restore.lattice.forms import MAX_LENGTH, FormFinder
 from restore.lexicon import Lexicon
 from restore.source import SourceToken
 
@@ -147,7 +147,7 @@ class Repairer:
     def is_suspect(self, token: SourceToken) -> bool:
         """Tell whether a token is a word that nothing explains."""
         core = token.core
-        if not (token.word and len(core) >= SHORTEST and core.isascii() and core.isalpha() and core.islower()):
+        if not (token.word and SHORTEST <= len(core) <= MAX_LENGTH and core.isascii() and core.isalpha() and core.islower()):
             return False
         return not self._known(core)
 

@@ -11,6 +11,8 @@ from restore.flags import Flag
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion
 from restore.posterior import Choice
+from restore.readability import Readability, measure
+from restore.readings import Reading, nbest
 from restore.repair import Repair
 from restore.source import TokenStream
 
@@ -135,6 +137,14 @@ class Restoration:
             return tuple(Alternative(form, chance) for form, chance in choice.forms[:n])
         return tuple(Alternative("".join(units), chance) for units, chance in choice.gaps[:n])
 
+    def nbest(self, n: int = 5) -> tuple[tuple[Reading, ...], ...]:
+        """Return the n best readings of each sentence of the text, the text's own first; they differ in words.
+
+        A reading's probability is that of all its words, by the search's posteriors, as if places were independent. One
+        reading of each sentence, put together, strips back to the input.
+        """
+        return nbest(self.text, self.decisions, self.choices, n)
+
     @property
     def confidence(self) -> float | None:
         """The mean probability that a decision is right: the share of them to expect as in the original.
@@ -145,6 +155,14 @@ class Restoration:
         if not chances:
             return None if self.decisions else 1.0
         return sum(chances) / len(chances)
+
+    def readability(self) -> Readability:
+        """Return readability formulas of the input and of the text, with a caution.
+
+        Raises:
+            RestoreError: the extra `readability` is not installed.
+        """
+        return measure(self.source, self.text)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain data, ready for JSON."""
@@ -165,6 +183,12 @@ class Restoration:
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str:
+        """Show itself in a notebook, with the guesses marked."""
+        from restore.render.page import render_fragment
+
+        return render_fragment(self)
 
 
 class Assembler:

@@ -6,18 +6,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from restore.abstention import Abstainer, less_sure_than
 from restore.bundle import resources_folder
+from restore.calibration import Calibrator, open_calibrator
 from restore.casing import Casing
 from restore.channel import Channel, get_channel
-from restore.config import Config
+from restore.channel.detection import READABLE, detect_channel
+from restore.config import AUTO, Config
+from restore.cues import Cues
 from restore.decoder import Decoder, Pin, Weights
+from restore.flags import FlagFinder
 from restore.lattice import FormFinder, GapGrammar
-from restore.lattice.gaps import MAX_INSERTIONS
+from restore.lattice.forms import Form
+from restore.lattice.gaps import MAX_INSERTIONS, Insertion
 from restore.lexicon import Lexicon, default_lexicon
 from restore.models.base import LanguageModel
+from restore.perplexity import perplexity
 from restore.reference import ReferenceScore, measure_reference, path_score
 from restore.repair import Repair, Repairer
 from restore.restoration import Assembler, Restoration
@@ -33,6 +41,10 @@ SAMPLE = 2000
 MAX_STEPS = MAX_INSERTIONS + 8
 """More units than a token and the gap before it can have."""
 
+SURE = 0.5
+"""Probability from which a detected channel is taken."""
+DETECTED = "stripped by the {name} channel ({probability:.0%}: {evidence})"
+UNDETECTED = "no channel is likely ({evidence}); taken for {name}, give --channel if you know it"
 JUDGING_BEAM = 3
 """Hypotheses of the searches that weigh repairs."""
 
@@ -58,7 +70,8 @@ class Restorer:
         elif options:
             config = Config(**{**config.__dict__, **options})
         self.config = config
-        self.channel: Channel = get_channel(config.channel)
+        self.channel: Channel = get_channel("nltk" if config.channel == AUTO else config.channel)
+        self._others: dict[str, Restorer] = {}
         self._lock = Lock()
 
     @cached_property
@@ -88,6 +101,25 @@ class Restorer:
     def _repairer(self) -> Repairer:
         return Repairer(self.channel, self._decoder.finder, self._lexicon, self._judge)
 
+    @cached_property
+    def _calibrator(self) -> Calibrator:
+        if not (self.config.calibration and self.config.confidence):
+            return Calibrator({})
+        own = None if self.config.model is None else Path(self.config.model) / "calibration"
+        folder = own if own is not None and own.is_dir() else resources_folder() / "calibration"
+        return open_calibrator(folder, self._decoder.model.name, self.channel.name)
+
+    @cached_property
+    def _flags(self) -> FlagFinder:
+        words = {word.lower() for word in self._decoder.grammar.words}
+        return FlagFinder(self._calibrator.rules, Cues.open(resources_folder() / "cues"), words.__contains__)
+
+    def _abstainer(self, tokens: TokenStream) -> Abstainer | None:
+        if not self.config.min_confidence:
+            return None
+        drop = less_sure_than(self.config.min_confidence)
+        return Abstainer(self._decoder, tokens, drop, self._calibrator)
+
     @property
     def engine(self) -> str:
         """The name of the engine in use, with the checksum of its data."""
@@ -111,6 +143,12 @@ class Restorer:
             ResourceError: a model or data file is missing or damaged.
             InputError: a pin cannot stand where it is.
         """
+        if self.config.channel == AUTO:
+            other, said = self._detected(text)
+            if other is None:
+                return Restoration(text, text, (), channel="readable", engine=self.engine, notes=(said,))
+            result = other.restore(text, pins)
+            return replace(result, notes=(said, *result.notes))
         decoder = self._loaded()
         note = self._unfit(text)
         if note:
@@ -118,16 +156,22 @@ class Restorer:
         repairs: list[Repair] = []
         tokens = self._tokens(text, repairs)
         tokens.keep = True
-        search = Search(decoder, tokens, pins=pins)
+        search = Search(decoder, tokens, pins=pins, posteriors=self.config.confidence)
         drive(search, decoder.model)
-        assembler = Assembler(text, tokens)
+        assembler = Assembler(text, tokens, self._calibrator)
         assembler.choices = search.choices
         casing = Casing(self._lexicon)
         casing.observe(search.steps, search.choices)
-        for unit in self.config.style.apply(casing.settled(search.steps), self._same):
+        units = casing.settled(search.steps)
+        if (abstainer := self._abstainer(tokens)) is not None:
+            units = [*abstainer.settled(units, search.choices), *abstainer.finish()]
+        for unit in self.config.style.apply(units, self._same):
             assembler.add(unit)
+        prose = assembler.finish()
+        words = [token.core.lower() for token in tokens.row(0, len(assembler.spans))]
+        flags = self._flags.find(assembler.decisions, search.choices, words, self.config.min_confidence)
         return Restoration(
-            text=assembler.finish(),
+            text=prose,
             source=text,
             edits=tuple(assembler.edits),
             kept=tuple(assembler.kept),
@@ -137,6 +181,9 @@ class Restorer:
             engine=decoder.model.name,
             choices=tuple(search.choices),
             score=search.score,
+            decisions=tuple(assembler.decisions),
+            flags=tuple(sorted(flags, key=lambda flag: (flag.start, flag.end))),
+            calibrated=self._calibrator.fitted,
         )
 
     def stream(self, text: str, notes: list[str] | None = None) -> Iterator[str]:
@@ -149,6 +196,12 @@ class Restorer:
         Raises:
             ResourceError: a model or data file is missing or damaged.
         """
+        if self.config.channel == AUTO:
+            other, said = self._detected(text)
+            if notes is not None:
+                notes.append(said)
+            yield from (text,) if other is None else other.stream(text, notes)
+            return
         decoder = self._loaded()
         note = self._unfit(text)
         if note:
@@ -159,9 +212,11 @@ class Restorer:
         tokens = self._tokens(text, [])
         assembler = Assembler(text, tokens)
         window = decoder.model.window
-        writer = _Writer(assembler, 0 if window is None else window.before * MAX_STEPS, self)
-        for _ in advance(Search(decoder, tokens, writer), decoder.model):
+        writer = _Writer(assembler, 0 if window is None else window.before * MAX_STEPS, self, self._abstainer(tokens))
+        search = Search(decoder, tokens, writer, posteriors=self.config.confidence)
+        for _ in advance(search, decoder.model):
             yield from writer.taken()
+        writer.finish()
         yield from writer.taken()
         yield assembler.finish()
 
@@ -186,6 +241,15 @@ class Restorer:
         drive(search, decoder.model)
         return replace(counts, output_score=search.score, reference_score=path_score(decoder, tokens(), path))
 
+    def perplexity(self, source: str, text: str | None = None) -> float | None:
+        """Return the engine's own perplexity of a text, a unit; None where there is nothing to measure.
+
+        Args:
+            source: the stripped text, which some engines read first.
+            text: the text to measure, or None for the stripped text itself.
+        """
+        return perplexity(self._loaded().model, source, source if text is None else text)
+
     def restore_many(self, texts: Iterable[str]) -> Iterator[Restoration]:
         """Restore texts one after the other, in order, as they come."""
         for text in texts:
@@ -196,6 +260,22 @@ class Restorer:
         search = Search(self._judging, TokenStream(tokens))
         drive(search, self._judging.model)
         return search.score
+
+    def _detected(self, text: str) -> tuple[Restorer | None, str]:
+        """Return a restorer for the channel that a text shows, or None if it was never stripped, and what to say of it."""
+        found = detect_channel(text)
+        sure = found.probability >= SURE
+        if sure and found.name == READABLE:
+            return None, f"the text was not stripped ({'; '.join(found.evidence)}); it is returned unchanged"
+        name = found.name if sure else self.channel.name
+        said = DETECTED if sure else UNDETECTED
+        with self._lock:
+            if name not in self._others:
+                other = Restorer(replace(self.config, channel=name))
+                other.__dict__["_model"] = self._model
+                self._others[name] = other
+            other = self._others[name]
+        return other, said.format(name=name, probability=found.probability, evidence="; ".join(found.evidence))
 
     def _same(self, one: str, other: str) -> bool:
         """Tell whether two spellings strip to the same."""
@@ -232,12 +312,14 @@ class _Writer:
         assembler: makes the text.
         keep: how many of a search's last steps to keep for the windows that follow.
         restorer: knows the lexicon and the style.
+        abstainer: leaves out what is too unsure, if anything.
     """
 
-    def __init__(self, assembler: Assembler, keep: int, restorer: Restorer) -> None:
+    def __init__(self, assembler: Assembler, keep: int, restorer: Restorer, abstainer: Abstainer | None) -> None:
         self._assembler = assembler
         self._keep = keep
         self._restorer = restorer
+        self._abstainer = abstainer
         self._casing = Casing(restorer._lexicon)
         self._written = 0
         self._ready: list[str] = []
@@ -245,12 +327,23 @@ class _Writer:
     def __call__(self, search: Search) -> None:
         steps = search.steps[self._written :]
         self._casing.observe(steps, search.choices)
-        for unit in self._restorer.config.style.apply(self._casing.settled(steps), self._restorer._same):
-            self._assembler.add(unit)
-        self._ready.append(self._assembler.take())
+        units = self._casing.settled(steps)
+        if self._abstainer is not None:
+            units = list(self._abstainer.settled(units, search.choices))
+        self._add(units)
         search.choices.clear()
         del search.steps[: max(0, len(search.steps) - self._keep)]
         self._written = len(search.steps)
+
+    def finish(self) -> None:
+        """Take what is left at the end of the text."""
+        if self._abstainer is not None:
+            self._add(list(self._abstainer.finish()))
+
+    def _add(self, units: Sequence[Form | Insertion]) -> None:
+        for unit in self._restorer.config.style.apply(units, self._restorer._same):
+            self._assembler.add(unit)
+        self._ready.append(self._assembler.take())
 
     def taken(self) -> list[str]:
         """Return the text that is ready and was not yet returned."""

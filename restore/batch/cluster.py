@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
@@ -34,6 +35,8 @@ OTHER_NODE = (
     "a node of the cluster has another engine ({found} instead of {wanted}); install the same release on all nodes"
 )
 
+PATIENCE = 10.0
+"""Seconds that a cluster may take to answer."""
 WAVE = 8
 """Parts in a wave for each core of the cluster: the cores that are done first wait for the last."""
 
@@ -58,6 +61,7 @@ class Cluster:
         with Processes(json.loads(self._options), 1) as here:
             self.engine = here.engine
         try:
+            _knock(self._address)
             ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             why = str(error).partition("\n")[0]
@@ -100,6 +104,13 @@ class Cluster:
                 yield wave[row["part"]], [Outcome(*outcome) for outcome in json.loads(row["outcomes"])]
         except (ray.exceptions.RayError, ConnectionError) as error:
             raise RestoreError(LOST.format(why=str(error).strip().rpartition("\n")[2])) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nobody is at `host:port`: Ray would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
 
 
 @lru_cache(maxsize=1)

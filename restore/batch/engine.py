@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields
 from typing import Any, Protocol
 
 from restore.batch.rows import Outcome
+from restore.channel import get_channel
 from restore.config import Config
 from restore.errors import ResourceError
+from restore.evaluation.signature import channel_name
 from restore.restoration import Restoration
 from restore.restorer import Restorer
+from restore.style import Style
 from restore.version import __version__
 
 FAILED = "the engine failed on it ({kind}: {why})"
@@ -31,13 +35,23 @@ class Restores(Protocol):
         """Restore texts, in order."""
 
 
+def make_config(options: Mapping[str, Any]) -> Config:
+    """Return a config from plain values, as they go from process to process: the terms as a list, the style as a dict.
+
+    Raises:
+        RestoreError: an option is out of its range.
+    """
+    style = Style(**options.get("style", {}))
+    return Config(**{**options, "terms": tuple(options.get("terms", ())), "style": style})
+
+
 def make_restorer(options: Mapping[str, Any]) -> Restorer:
     """Return a restorer with its model loaded.
 
     Raises:
         RestoreError: an option is out of its range, or a data file is missing or damaged.
     """
-    restorer = Restorer(Config(**options))
+    restorer = Restorer(make_config(options))
     restorer.engine  # noqa: B018 (loads it)
     return restorer
 
@@ -67,30 +81,26 @@ def _restore_row(restorer: Restores, text: str) -> Outcome:
 
 
 def _outcome(restoration: Restoration) -> Outcome:
-    confidence = getattr(restoration, "confidence", None)
+    confidence = restoration.confidence
     return Outcome(
         text=restoration.text,
-        confidence=None if confidence is None else round(float(confidence), 6),
-        flags=json.loads(json.dumps([_plain(flag) for flag in getattr(restoration, "flags", ())], default=str)),
+        confidence=None if confidence is None else round(confidence, 6),
+        flags=json.loads(json.dumps([flag.to_dict() for flag in restoration.flags])),
         kept=len(restoration.kept),
         repairs=len(restoration.repairs),
         notes="; ".join(restoration.notes) or None,
     )
 
 
-def _plain(value: Any) -> Any:
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-
-
 def signature(options: Mapping[str, Any], engine: str) -> dict[str, Any]:
     """Return all that shapes a row's restored text: version, channel, engine with checksum, and options."""
-    from restore.channel import get_channel
-    from restore.evaluation.signature import channel_name
-
-    config = Config(**options)
-    others = {
-        field.name: getattr(config, field.name)
-        for field in fields(config)
-        if field.name not in ("channel", "engine", "model")  # which stand here with their checksums
+    config = make_config(options)
+    plain = ("channel", "engine", "model", "terms", "style")  # these stand here with their checksums, or in short
+    return {
+        "version": __version__,
+        "channel": channel_name(get_channel(config.channel)),
+        "engine": engine,
+        **{field.name: getattr(config, field.name) for field in fields(config) if field.name not in plain},
+        "terms": hashlib.sha256("\n".join(config.terms).encode()).hexdigest()[:8] if config.terms else None,
+        "style": ",".join(f"{name}={value}" for name, value in vars(config.style).items() if value is not None) or None,
     }
-    return {"version": __version__, "channel": channel_name(get_channel(config.channel)), "engine": engine, **others}

@@ -65,11 +65,14 @@ def is_taken(target: Path) -> bool:
     return os.path.lexists(target)
 
 
-def is_finished(store: Store, target: Path) -> bool:
+def is_finished(store: Store, target: Path, force: bool) -> bool:
     """Tell whether an earlier run was killed only after its output had become whole."""
     result = store.folder / "result"
-    if not (store.folder / "done").exists() or not os.path.lexists(target):
+    if not store.folder.is_dir() or not os.path.lexists(target):
         return False
+    if not (store.folder / "done").exists():
+        # It goes last: an empty folder had one. But a run that may overwrite begins with an empty folder, too.
+        return not force and not os.listdir(store.folder)
     return not result.exists() or (target.exists() and os.path.samefile(result, target))
 
 

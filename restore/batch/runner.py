@@ -116,13 +116,13 @@ def run_batch(job: Job, workers: AbstractContextManager[Workers], listener: List
     kind = kind_of(job.source)
     check_paths(job.source, job.target, kind)
     store = Store(job.target, job.source)
-    taken = is_taken(job.target)
-    if taken and not job.force and not is_finished(store, job.target):
+    finished = is_finished(store, job.target, job.force)
+    if is_taken(job.target) and not job.force and not finished:
         raise InputError(EXISTS.format(path=job.target))
     table = open_table(job.source, job.columns, job.target)
     store.open()
     try:
-        if is_finished(store, job.target):
+        if finished:
             store.remove()
             return Progress(table.total(), table.unit, table.total())
         with workers as ready:

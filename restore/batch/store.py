@@ -34,7 +34,7 @@ try:
 except ModuleNotFoundError:  # Windows: two runs at once are not noticed there
     fcntl = None  # type: ignore[assignment]
 
-VERSION = 1
+FORMAT, VERSION = "restore-batch", 1
 
 NOT_WRITTEN = "{path}: cannot be written ({why}); what was done so far is kept, so run the same command again"
 NOT_OURS = "{path}: is not a working folder of `restore batch`; move it away, or choose another output"
@@ -93,7 +93,7 @@ class Store:
         try:
             if not self.folder.is_dir() or self.folder.is_symlink():
                 self.folder.mkdir()
-            elif (names := os.listdir(self.folder)) and "lock" not in names:
+            elif "lock" not in (names := os.listdir(self.folder)) and not {"done"}.issuperset(names):
                 raise RestoreError(NOT_OURS.format(path=self.folder))
             self._lock = (self.folder / "lock").open("ab")
             if fcntl is not None:
@@ -112,13 +112,14 @@ class Store:
             RestoreError: it was done for another.
         """
         path = self.folder / "job.json"
-        wanted = {"format": "restore-batch", "version": VERSION, **job}
+        wanted = {FORMAT: VERSION, **job}
         if not path.exists():
             self._write(path, json.dumps(wanted, indent=2).encode() + b"\n")
             return
         try:
             found = dict(json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+            found[FORMAT]
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise RestoreError(NOT_OURS.format(path=self.folder)) from error
         names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
         if names:
@@ -225,9 +226,9 @@ class Store:
             self._lock.close()
 
     def remove(self) -> None:
-        """Remove the folder: the lock last, so that a kill amid this leaves what the next run understands."""
+        """Remove the folder: what says that it is done goes last, so that the next run understands a kill amid this."""
         with suppress(OSError):
-            last = ("job.json", "done", "lock")
+            last = ("job.json", "lock", "done")
             names = [name for name in os.listdir(self.folder) if name not in last]
             for path in (self.folder / name for name in (*names, *last)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -2,16 +2,15 @@
 
 Each piece of the text between white space leaves *traces*:
 
-    shape     s:oC     marks around it (o), ' or - inside (k), other marks inside (x), an underscore (_), a capital (C), a
-                       letter beyond ASCII (é); digits alone, by how many (1, 2, 3 or more), or among letters (m)
-    fit       w:90093  for a word of ASCII letters: how well it fits English as it is, and each preset's image of
-                       English, as shares of the best of them: none (0), below 2 % (1), below 30 % (2), more (9). The share
-                       is the frequency of all words that the preset turns into this one: `wa` is a rare word (2), but
-                       what `lemma-first` makes of `was` (9); `said` under `wordnet-nvar` comes of nothing (0).
-    ending    e:A      whether words end like this and stems do not (A, B), or stems and not words (C, D)
+    shape     s:oC       marks around it (o), ' or - inside (k), other marks inside (x), an underscore (_), a capital (C),
+                         a letter beyond ASCII (é); digits alone, by how many (1, 2, 3 or more), or among letters (m)
+    fit       w:11291111 for a word of ASCII letters: the share of running words that are this word, and the shares that
+                         each preset turns into it, against the best of them: none (0), below 2 % (1), 30 % (2), 70 % (3),
+                         more (9). `wa` is rare as a word, but often what `lemma-first` makes of "was"
+    ending    e:A        whether words end like this and stems do not (A, B), or stems and not words (C, D)
 
 A text is a bag of traces. How often each occurs in texts of a preset is known from stripped training text, with how much
-that varies between documents: counts are negative-binomial. Presets that only a stemmer tells apart (Porter, Snowball)
+that varies from text to text: counts are negative-binomial. Presets that only a stemmer tells apart (Porter, Snowball)
 are told apart in a second step, so that other texts need no stemmer. Beside the presets stand `readable` for text
 that was never stripped, and an unknown channel with rates anywhere between theirs, to which goes what fits none.
 
@@ -19,7 +18,7 @@ The bundle `resources/detection/` holds one JSON file, made by `restore.training
 
     presets   names, in the order of the lists below
     all       {trace: [[occurrences in 1,000 pieces, by preset], [spread, by preset]]}; the spread is the variance of the
-              rate over documents, divided by the square of its mean
+              rate over texts of 150 pieces, divided by the square of its mean
     stems     the same for the stemmed presets alone, with their names
     endings   {class: endings of two and three letters}
     same      {preset: {other: how often a text of the other, where both are likely, is what the preset too would have
@@ -45,7 +44,7 @@ from restore.bundle import BAD_FILE, open_bundle, resources_folder
 from restore.channel.channel import Channel
 from restore.channel.evidence import describe
 from restore.channel.presets import get_channel
-from restore.channel.sources import Sources
+from restore.channel.sources import LONGEST, Sources
 from restore.errors import ResourceError
 from restore.lexicon import default_lexicon
 
@@ -55,20 +54,27 @@ FILE = "detection.json"
 READABLE = "readable"
 """The name of text that was never stripped."""
 
-STEMMERS = ("porter", "snowball")
 MAX_PIECES = 1500
 """A text is judged by its first pieces: more would change nothing."""
 STEM_MARGIN = 12.0
 """Stemmers are asked unless the stemmed presets are this much less likely than the best, in nats."""
+STEMMERS = ("porter", "snowball")
+"""The word maps that are stemmers."""
 DAMAGE = 0.005
 """Share of pieces that may have any origin: typos, glued words, a heading left in."""
 FIRST_CHOICE = {"nltk": 2.0}
 """Presets that are likelier than the others before the text is seen, and by what factor."""
+UNKNOWN = 3.0
+"""How likely an unknown channel is before the text is seen, beside 1 for a preset."""
 UNKNOWN_SPREAD = 2.0
 """The spread of every trace in a text of an unknown channel."""
 
+ALIKE = 0.9
+"""Presets that so often come to the same, where both are likely, are not named as possible too."""
+
+NONE_FITS = "a channel that restore does not know is likelier than any that it knows"
+
 _CUTS = ((0.0, "0"), (0.02, "1"), (0.3, "2"), (0.7, "3"))
-_PIECE = re.compile(r"^([\W_]*)(.*?)([\W_]*)$", re.DOTALL)
 _INNER = re.compile(r"[\w\u0300-\u036f]+")
 
 Floats = npt.NDArray[np.float64]
@@ -97,8 +103,8 @@ def detect_channel(text: str) -> Detection:
     """Tell which channel a text was stripped by.
 
     >>> detection = detect_channel("he said he didn't know where they had been since the war began in the north")
-    >>> detection.name, detection.evidence[:2]
-    ('transcript', ("9 stop words in 16 tokens", "no capitals, no marks but those inside words (didn't)"))
+    >>> detection.name, detection.evidence[0]
+    ('transcript', '9 stop words in 16 tokens')
 
     Args:
         text: a text of any length; 30 tokens are mostly enough. Its first 1,500 pieces are read.
@@ -165,13 +171,16 @@ def read_piece(piece: str) -> tuple[str, str]:
     >>> read_piece("Officials,"), read_piece("2014"), read_piece("non-citizens")
     (('oC', 'officials'), ('3', ''), ('k', ''))
     """
-    match = _PIECE.match(piece)
-    assert match is not None
-    before, core, after = match.groups()
+    start, end = 0, len(piece)
+    while start < end and not piece[start].isalnum():
+        start += 1
+    while end > start and not piece[end - 1].isalnum():
+        end -= 1
+    core = piece[start:end]
     if not core:
         return "mark", ""
     inner = _INNER.sub("", core)
-    shape = "o" if before or after else ""
+    shape = "o" if core != piece else ""
     if inner:
         shape += "x" if inner.strip("'-") else "k"
     if "_" in piece:
@@ -185,7 +194,7 @@ def read_piece(piece: str) -> tuple[str, str]:
     if any(char.isdigit() for char in core):
         return shape + "m", ""
     word = core.lower()
-    return shape, word if word.isascii() and word.isalpha() else ""
+    return shape, word if word.isascii() and word.isalpha() and len(word) <= LONGEST else ""
 
 
 class Rates:
@@ -236,12 +245,14 @@ class Detector:
         stems = tuple(table["stems"]["presets"])
         plain = [get_channel(name) for name in self.names if name != READABLE and name not in stems]
         self._sources = sources
-        self._tracer = Tracer(sources, plain, {end: kind for kind, ends in table["endings"].items() for end in ends.split()})
+        self._tracer = Tracer(
+            sources, plain, {end: kind for kind, ends in table["endings"].items() for end in ends.split()}
+        )
         self._rates = Rates(table["all"])
         self._stems = [self.names.index(name) for name in stems]
         self._stem_tracer = Tracer(sources, [get_channel(name) for name in stems], None)
         self._stem_rates = Rates(table["stems"]["traces"])
-        self._prior = np.log([*(FIRST_CHOICE.get(name, 1.0) for name in self.names), 1.0])
+        self._prior = np.log([*(FIRST_CHOICE.get(name, 1.0) for name in self.names), UNKNOWN])
         self._same = np.eye(len(self.names))
         for name, others in table["same"].items():
             for other, share in others.items():
@@ -267,10 +278,16 @@ class Detector:
         # Where two presets are both likely, what tells them apart does not show, and may not have been there.
         right = (self._same * np.minimum.outer(scores, scores)).sum(axis=1)
         best = int(right.argmax())
-        by_name = dict(zip(self.names, scores.tolist(), strict=True))
-        name, probability = self.names[best], min(1.0, float(right[best]))
-        evidence = describe(pieces, name, by_name, self._sources)
-        return Detection(name, probability, evidence, by_name)
+        name, by_name = self.names[best], dict(zip(self.names, scores.tolist(), strict=True))
+        others = {
+            other: by_name[other]
+            for place, other in enumerate(self.names)
+            if other != READABLE and self._same[best, place] < ALIKE
+        }
+        evidence = describe(pieces, None if name == READABLE else get_channel(name), others, self._sources)
+        if scores.sum() < 0.5:
+            evidence += (NONE_FITS,)
+        return Detection(name, min(1.0, float(right[best])), evidence, by_name)
 
     def posterior(self, pieces: Sequence[str]) -> Floats:
         """Return the probability of each preset, given the pieces of a text; an unknown channel has the rest."""

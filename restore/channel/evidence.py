@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from restore.channel.channel import Channel
 from restore.channel.presets import get_channel, stop_list
-from restore.channel.sources import Sources
+from restore.channel.sources import LONGEST, Sources
 from restore.channel.wordnet import morphology
 
 EXAMPLES = 3
-"""Words shown for a statement."""
+"""Words shown in a statement."""
 RIVAL = 0.01
-"""Other presets are named from this probability on."""
+"""The next best preset is named as possible from this probability on."""
 TELLING = 10.0
 """How many times likelier a token must be as the map's work than as a word, to be shown."""
 
@@ -23,41 +23,48 @@ _WORK = {
     "porter": "Porter's stemmer",
     "snowball": "the Snowball stemmer",
 }
+_OUTER = ".,;:!?\"'()[]"
 
 
-def describe(pieces: Sequence[str], name: str, scores: Mapping[str, float], sources: Sources) -> tuple[str, ...]:
+def describe(
+    pieces: Sequence[str], channel: Channel | None, others: Mapping[str, float], sources: Sources
+) -> tuple[str, ...]:
     """Return what speaks for a preset, or for readable text, and what against it.
 
     Args:
         pieces: the text, cut at white space.
-        name: what was detected.
-        scores: the probability of each preset.
+        channel: what was detected, None for readable text.
+        others: the other presets that would have left another text, with their probabilities.
         sources: where words may have come from.
     """
     if not pieces:
         return ("the text has no words",)
-    channel = None if name not in scores or name == "readable" else get_channel(name)
-    words = Counter(piece.lower() for piece in map(_core, pieces) if piece.isascii() and piece.isalpha())
-    statements = [_stop_words(words, channel, len(pieces)), _marks(pieces), _inflection(words, channel, sources)]
-    if channel is not None:
-        statements += [_map_work(words, channel, sources), _impossible(pieces, channel, sources)]
-    statements.append(_rivals(words, name, scores, sources))
+    cores = (piece.strip(_OUTER) for piece in pieces)
+    words = Counter(core.lower() for core in cores if core.isascii() and core.isalpha() and len(core) <= LONGEST)
+    statements = [
+        _stop_words(words, channel, len(pieces), sources),
+        _marks(pieces),
+        _inflection(words, channel, sources),
+        _map_work(words, channel, sources) if channel is not None else "",
+        _impossible(pieces, channel, sources) if channel is not None else "",
+        _rival(words, channel, others, sources),
+    ]
     return tuple(statement for statement in statements if statement)
 
 
-def _core(piece: str) -> str:
-    return piece.strip(".,;:!?\"'()[]")
-
-
-def _stop_words(words: Counter[str], channel: Channel | None, size: int) -> str:
-    stop = channel.stop_words if channel is not None and channel.stop_words else stop_list("nltk")
-    found = {word: count for word, count in words.items() if word in stop}
-    count = sum(found.values())
-    tokens = f"{size:,} token{'s' if size != 1 else ''}"
-    if not count:
+def _stop_words(words: Counter[str], channel: Channel | None, size: int, sources: Sources) -> str:
+    tokens = _count(size, "token")
+    if channel is None or not channel.stop_words:
+        shown, found = "", [word for word in words if word in stop_list("nltk")]
+    else:
+        found = [word for word in words if word in channel.stop_words]
+        if not channel.stop_as_written:
+            # A stop word may be what the word map made of another word: "shows".
+            found = [word for word in found if not sources.image(channel, word)]
+        shown = f" ({_examples(found)})"
+    if not found:
         return f"no stop words in {tokens}"
-    shown = f" ({', '.join(list(found)[:EXAMPLES])})" if count <= 20 and channel is not None and channel.stop_words else ""
-    return f"{count:,} stop word{'s' if count != 1 else ''} in {tokens}{shown}"
+    return f"{_count(sum(words[word] for word in found), 'stop word')} in {tokens}{shown}"
 
 
 def _marks(pieces: Sequence[str]) -> str:
@@ -65,9 +72,9 @@ def _marks(pieces: Sequence[str]) -> str:
     inside = [piece for piece in pieces if not piece.isalnum() and piece[0].isalnum() and piece[-1].isalnum()]
     outside = sum(not piece.isalnum() for piece in pieces) - len(inside)
     accents = [piece for piece in pieces if not piece.isascii() and any(char.isalpha() for char in piece)]
-    parts = [f"{capitals:,} words with capitals" if capitals else "no capitals"]
+    parts = [f"{_count(capitals, 'word')} with capitals" if capitals else "no capitals"]
     if outside:
-        parts.append(f"{outside:,} words with marks")
+        parts.append(f"{_count(outside, 'word')} with marks")
     elif inside:
         parts.append(f"no marks but those inside words ({_examples(inside)})")
     else:
@@ -78,21 +85,24 @@ def _marks(pieces: Sequence[str]) -> str:
 
 
 def _inflection(words: Counter[str], channel: Channel | None, sources: Sources) -> str:
-    """Say whether nouns are in the plural and verbs inflected, as far as no stemmer took their endings."""
+    """Say whether nouns are in the plural and verbs inflected, where no stemmer took their endings."""
     if channel is not None and channel.map in ("porter", "snowball"):
         return ""
     noun, verb = morphology("n"), morphology("v")
-    singular = sum(
-        count
-        for word, count in words.items()
-        if word in noun.lemmas and len(sources.words("wordnet-noun", word)) > 1 and noun.lemmatize(word) == word
-    )
-    plural = [word for word in words if len(word) > 3 and noun.lemmatize(word) != word]
-    verbs = [word for word in words if len(word) > 3 and noun.lemmatize(word) == word != verb.lemmatize(word)]
+    singular = plural = 0
+    plurals, verbs = [], []
+    for word, count in words.items():
+        lemma = noun.lemmatize(word)
+        if lemma != word and len(word) > 3 and not sources.words("wordnet-noun", word):
+            plural += count
+            plurals.append(word)
+        elif lemma == word and word in noun.lemmas and len(sources.words("wordnet-noun", word)) > 1:
+            singular += count
+        if lemma == word != verb.lemmatize(word) and len(word) > 3 and not sources.words("wordnet-nvar", word):
+            verbs.append(word)
     parts = []
-    if plural:
-        count = sum(words[word] for word in plural)
-        parts.append(f"{count:,} noun{'s' if count != 1 else ''} in the plural ({_examples(plural)})")
+    if plurals:
+        parts.append(f"{_count(plural, 'noun')} in the plural ({_examples(plurals)})")
     elif singular > 1:
         parts.append(f"{singular:,} nouns, all singular")
     if verbs:
@@ -104,49 +114,61 @@ def _inflection(words: Counter[str], channel: Channel | None, sources: Sources) 
 
 def _map_work(words: Counter[str], channel: Channel, sources: Sources) -> str:
     """Name tokens that are likelier the word map's work than words: `wa`, from "was"."""
-    told = []
+    told: list[tuple[float, str, str]] = []
     for token in words:
         made = {word: share for word, share in sources.words(channel.map, token).items() if word != token}
-        if made and sources.image(channel, token) > TELLING * sources.share(token):
-            told.append((sources.image(channel, token) / sources.share(token), token, max(made, key=made.__getitem__)))
+        ratio = sources.image(channel, token) / sources.share(token)
+        if made and ratio > TELLING:
+            told.append((-ratio, token, max(made, key=made.__getitem__)))
     if not told:
         return ""
-    told.sort(key=lambda row: -row[0])
-    shown = ", ".join(f'`{token}` from "{word}"' for _, token, word in told[:EXAMPLES])
-    more = len(told) - EXAMPLES
-    rest = f" and {more:,} more" if more > 0 else ""
-    return f"{shown}{rest}: the work of {_WORK.get(channel.map, channel.map)}"
+    shown = ", ".join(f'`{token}` from "{word}"' for _, token, word in sorted(told)[:EXAMPLES])
+    rest = f" and {len(told) - EXAMPLES:,} more" if len(told) > EXAMPLES else ""
+    return f"{shown}{rest}: {_WORK[channel.map]}"
 
 
 def _impossible(pieces: Sequence[str], channel: Channel, sources: Sources) -> str:
-    """Name what the preset cannot have left, which is damage or tells of another channel."""
-    odd = [piece for piece in dict.fromkeys(pieces) if not _may_leave(channel, piece, sources)]
+    """Name what the preset cannot have left, other than stop words: damage, or the work of another channel."""
+    count = Counter(pieces)
+    odd = [piece for piece in count if piece not in channel.stop_words and not _may_leave(channel, piece, sources)]
     if not odd:
         return ""
-    count = sum(piece in set(odd) for piece in pieces)
-    return f"against it: {count:,} token{'s' if count != 1 else ''} that it does not leave ({_examples(odd)})"
+    return (
+        f"against it: {_count(sum(count[piece] for piece in odd), 'token')} that it does not leave ({_examples(odd)})"
+    )
 
 
 def _may_leave(channel: Channel, piece: str, sources: Sources) -> bool:
     if channel.word.fullmatch(piece) is None or (channel.lowercase and piece != piece.lower()):
         return False
+    if len(piece) > LONGEST:
+        return True
     if piece.isascii() and piece.isalpha():
         return sources.image(channel, piece) > 0
     return channel.image(piece) is not None
 
 
-def _rivals(words: Counter[str], name: str, scores: Mapping[str, float], sources: Sources) -> str:
-    """Name the next best preset, with the tokens it could not have left."""
-    others = [(score, other) for other, score in scores.items() if other not in (name, "readable")]
-    score, rival = max(others, default=(0.0, ""))
-    if score < RIVAL:
+def _rival(words: Counter[str], channel: Channel | None, others: Mapping[str, float], sources: Sources) -> str:
+    """Name the next best preset, and the tokens that it does not leave."""
+    if not others:
         return ""
-    channel = get_channel(rival)
-    odd = [word for word in words if not sources.image(channel, word)]
-    why = f", which does not leave {_examples(odd)}" if odd else ""
-    return f"it may be {rival} as well ({score:.0%}){why}"
+    other = max(others, key=others.__getitem__)
+    rival = get_channel(other)
+    odd = [
+        word
+        for word in words
+        if not sources.image(rival, word) and (channel is None or sources.image(channel, word) > 0)
+    ]
+    if others[other] >= RIVAL:
+        against = f", though that does not leave {_examples(odd)}" if odd else ""
+        return f"{other} is possible too ({others[other]:.0%}){against}"
+    return f"{other} does not leave {_examples(odd)}" if odd else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _examples(words: Iterable[str]) -> str:
-    distinct = list(dict.fromkeys(words))
+    distinct = [word if len(word) <= LONGEST else word[:LONGEST] + "..." for word in dict.fromkeys(words)]
     return ", ".join(distinct[:EXAMPLES]) + (", ..." if len(distinct) > EXAMPLES else "")

@@ -12,6 +12,8 @@ from restore.channel.channel import Channel
 from restore.channel.wordmaps import word_map
 from restore.lexicon import Lexicon
 
+LONGEST = 64
+"""Longer tokens are no words, in characters; what is read for words need not look for them."""
 UNSEEN = 1e-8
 """The share of running words of a word that the lexicon lacks."""
 CAPITAL_SHARE = 0.1

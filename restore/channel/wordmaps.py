@@ -86,16 +86,24 @@ def _unstem(stem: str) -> Iterator[str]:
         yield stem + ending + "e"
 
 
+LONGEST_STEMMED = 200
+"""Longer tokens are their own stems, in characters: NLTK's stemmers recurse, and take time that grows with the square."""
+
+
+def _short(stem: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda token: stem(token) if len(token) <= LONGEST_STEMMED else token
+
+
 def _porter() -> WordMap:
     from nltk.stem.porter import PorterStemmer
 
-    return WordMap("porter", PorterStemmer().stem, _unstem)
+    return WordMap("porter", _short(PorterStemmer().stem), _unstem)
 
 
 def _snowball() -> WordMap:
     from nltk.stem.snowball import EnglishStemmer
 
-    return WordMap("snowball", EnglishStemmer().stem, _unstem)
+    return WordMap("snowball", _short(EnglishStemmer().stem), _unstem)
 
 
 _MAKERS: dict[str, Callable[[], WordMap]] = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from restore.cli.options import channel_option, engine_options
+from restore.cli.text import text_command
 
 if TYPE_CHECKING:
     from restore.batch.runner import Progress
@@ -23,6 +23,10 @@ DONE = "restore: {rows:,} rows in {seconds:.0f} s ({rate:,.0f} words/s)"
 KEPT = ", {kept:,} of them by an earlier run"
 BAD = "; {errors:,} could not be restored and say why in {name!r}"
 INTERRUPTED = "restore: interrupted; what was done so far is kept, so run the same command again"
+
+STYLE = {"us": "abbreviations", "quotes": "quotes", "dash": "dash", "serial_comma": "serial_comma"}
+HOW = ("terms", "repair", "channel", "engine", "model", "beam")
+"""The options that say how to restore: they are those of `restore FILE`."""
 
 EPILOG = """\b
 Examples:
@@ -61,9 +65,6 @@ Examples:
     show_default=True,
     help="Rows restored and saved together: what a kill can cost a worker.",
 )
-@click.option("--repair/--no-repair", default=True, show_default=True, help="Mend typos and glued words in the input.")
-@channel_option
-@engine_options
 def batch_command(
     source: Path,
     target: Path,
@@ -88,7 +89,11 @@ def batch_command(
     from restore.batch.processes import Processes, usable_cores
     from restore.batch.runner import Job, run_batch
     from restore.batch.tables import Columns
+    from restore.terms import read_terms
 
+    terms = options.pop("terms")
+    options["terms"] = read_terms(terms) if terms else ()
+    options["style"] = {name: options.pop(option) for option, name in STYLE.items()}
     columns = Columns(text_field, output_field, prefix, max_bytes)
     job = Job(source, target, columns, options, part_rows, force, strict)
     work: Any
@@ -101,10 +106,13 @@ def batch_command(
     with _listener() as listener:
         try:
             progress = run_batch(job, work, listener)
-        except KeyboardInterrupt:
-            click.echo(INTERRUPTED, err=True)
-            raise
+        except KeyboardInterrupt as error:
+            listener.write(INTERRUPTED)
+            raise click.exceptions.Exit(130) from error
     click.echo(_summary(progress, columns.new[-1]), err=True)
+
+
+batch_command.params += [option for option in text_command.params if option.name in (*HOW, *STYLE)]
 
 
 def _summary(progress: Progress, error_name: str) -> str:

@@ -37,21 +37,30 @@ def read_text(path: str) -> str:
         raise InputError(NOT_UTF8.format(path=name, place=error.start)) from error
 
 
+def name_of(path: str) -> str:
+    """Return what to call an input: its file's name, or nothing for standard input."""
+    return "" if path == "-" else Path(path).name
+
+
 def check_output(output: str | None, inputs: tuple[str, ...]) -> None:
-    """Refuse an output that is one of the inputs, before any work is done.
+    """Refuse an output that is one of the inputs or can be no file, before any work is done.
 
     Raises:
-        InputError: it is.
+        InputError: it is, or cannot.
     """
-    if output is None:
+    if output is None or output == "-":
         return
     for path in inputs:
         if path != "-" and os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
             raise InputError(SAME_FILE.format(path=output))
+    if os.path.isdir(output):
+        raise InputError(NO_OUTPUT.format(path=output, why="it is a folder"))
+    if not os.path.isdir(folder := os.path.dirname(output) or "."):
+        raise InputError(NO_OUTPUT.format(path=output, why=f"there is no folder {folder}"))
 
 
 def write_text(output: str | None, text: str) -> None:
-    """Write a text to a file, whole or not at all, or to standard output for None.
+    """Write a text to a file, whole or not at all, or to standard output for None and `-`.
 
     Raises:
         InputError: the file cannot be written.
@@ -60,12 +69,12 @@ def write_text(output: str | None, text: str) -> None:
 
 
 def write_pieces(output: str | None, pieces: Iterable[str]) -> None:
-    """Write a text that comes in pieces: to a file, whole or not at all, or to standard output as it comes.
+    """Write a text that comes in pieces: to a file, whole or not at all, or to standard output, for None and `-`, as it comes.
 
     Raises:
         InputError: the file cannot be written.
     """
-    if output is None:
+    if output is None or output == "-":
         last = ""
         for last in filter(None, pieces):
             sys.stdout.buffer.write(last.encode("utf-8"))

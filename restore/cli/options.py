@@ -20,7 +20,7 @@ def channel_option(command: Command) -> Command:
         default="nltk",
         show_default=True,
         metavar="NAME",
-        help=f"How the text was stripped: {', '.join(channel_names())}.",
+        help=f"How the text was stripped: {', '.join(channel_names())}, a .toml file, or auto.",
     )(command)
 
 

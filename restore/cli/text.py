@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from restore.cli.files import check_output, read_text, write_pieces, write_text
+from restore.cli.files import check_output, name_of, read_text, write_pieces, write_text
 from restore.cli.options import channel_option, engine_options
 
+if TYPE_CHECKING:
+    from restore.restoration import Restoration
 
-@click.command(name="restore a text", context_settings={"help_option_names": ["-h", "--help"]})
+COLORS = ("auto", "always", "never")
+
+
+class _TextCommand(click.Command):
+    """A command whose `--color` may stand alone."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        following = [*args[1:], ""]
+        pairs = zip(args, following, strict=True)
+        return super().parse_args(
+            ctx, ["--color=auto" if arg == "--color" and after not in COLORS else arg for arg, after in pairs]
+        )
+
+
+@click.command(name="restore a text", cls=_TextCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", default="-")
 @click.option(
     "-o", "--output", type=click.Path(), help="Write to this file, whole or not at all; never over the input."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: text, edits, kept, repairs, and how.")
+@click.option("--html", type=click.Path(), help="Write a page that shows what is given and what is guessed.")
+@click.option(
+    "--color",
+    type=click.Choice(COLORS),
+    default="never",
+    help="Mark guesses by colour; --color alone marks them in a terminal, and not in a pipe or file.",
+)
 @click.option("--terms", type=click.Path(), help="A file of names and words as they should be written, one a line.")
 @click.option("--us", type=click.Choice(["plain", "dotted"]), help="House style: US or U.S.")
 @click.option("--quotes", type=click.Choice(["straight", "curly"]), help="House style: quotation marks and apostrophes.")
@@ -30,6 +55,8 @@ def text_command(
     file: str,
     output: str | None,
     as_json: bool,
+    html: str | None,
+    color: str,
     terms: str | None,
     us: str | None,
     quotes: str | None,
@@ -43,17 +70,48 @@ def text_command(
     from restore.terms import read_terms
 
     check_output(output, (file,))
+    check_output(html, (file,))
+    if html is not None and output is not None and Path(html).resolve() == Path(output).resolve():
+        raise click.UsageError(f"--html and -o both name {html}; give each its own file")
     style = Style(abbreviations=us, quotes=quotes, dash=dash, serial_comma=serial_comma)
     restorer = Restorer(terms=read_terms(terms) if terms else (), style=style, **options)
     text = read_text(file)
-    if as_json:
+    colored = output in (None, "-") and _wants_color(color)
+    if as_json or html is not None or colored:
         restoration = restorer.restore(text)
         _tell(restoration.notes)
-        write_text(output, json.dumps(restoration.to_dict(), ensure_ascii=False) + "\n")
+        if html is not None:
+            from restore.render import render_page
+
+            write_text(html, render_page(restoration, name_of(file), restorer.channel))
+        if as_json:
+            write_text(output, json.dumps(restoration.to_dict(), ensure_ascii=False) + "\n")
+        elif colored:
+            _show(restoration)
+        elif output is not None:
+            write_text(output, restoration.text)
         return
     notes: list[str] = []
     write_pieces(output, restorer.stream(text, notes))
     _tell(notes)
+
+
+def _wants_color(color: str) -> bool:
+    """Tell whether to mark guesses on standard output; `auto` heeds NO_COLOR and dumb terminals."""
+    if color != "auto":
+        return color == "always"
+    from rich.console import Console
+
+    console = Console()
+    return console.color_system is not None and not console.no_color
+
+
+def _show(restoration: Restoration) -> None:
+    from restore.render.terminal import legend, render_terminal
+
+    write_text(None, render_terminal(restoration))
+    if sys.stderr.isatty() and (line := legend(restoration)):
+        click.echo(f"\n{line}", err=True, color=True)
 
 
 def _tell(notes: Iterable[str]) -> None:

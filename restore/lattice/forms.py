@@ -82,7 +82,7 @@ class FormFinder:
 
     def given(self, word: str) -> tuple[Form, ...]:
         """Return the forms of a word that is not as the channel writes it, such as one with a capital: itself."""
-        return self._given(word)
+        return self._given(word) if len(word) <= MAX_LENGTH else self._given_form(word)
 
     def kept(self, text: str) -> tuple[Form, ...]:
         """Return the forms of a piece that stands as it is, but for a first capital where a sentence starts."""

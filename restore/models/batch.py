@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from restore.models.network import Floats, Integers
 from restore.models.pool import Slots
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
 
 HIDDEN = np.float32(-1e9)
 """What is added to the score of a piece that is not seen."""

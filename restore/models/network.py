@@ -19,11 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from restore.models.batch import Batch, Floats
 from restore.models.shape import Shape, rotations
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
 
 HEAD_WEIGHT, EMBEDDING = "head_weight", "embedding"
 SCALE = "_scale"
@@ -74,7 +73,7 @@ def _unpacked(packed: tuple[str, Array, tuple[int, int]]) -> tuple[str, Array]:
     size = shape[0] * shape[1]
     unpacker = zlib.decompressobj(-15)
     try:
-        data = unpacker.decompress(array, size + 1)
+        data = unpacker.decompress(array.tobytes(), size + 1)
     except zlib.error as error:
         raise ValueError(f"weight {name!r} cannot be unpacked ({error})") from error
     if len(data) != size or not unpacker.eof:
@@ -106,29 +105,23 @@ class Network:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's own exceptions have no common base but this
             raise ValueError(f"ONNX Runtime cannot use it ({error})") from error
-        past = [value.name for value in self._session.get_inputs()][7:]
-        self._past = past
+        self._past = [value.name for value in self._session.get_inputs()][7:]
 
-    def run(
-        self,
-        x: Floats,
-        positions: Integers,
-        rows: Integers,
-        back: Integers,
-        head: Integers,
-        past_mask: Floats,
-        new_mask: Floats,
-        past: Floats,
-    ) -> tuple[Floats, Floats]:
+    def run(self, x: Floats, batch: Batch, past: Floats) -> tuple[Floats, Floats]:
         """Feed pieces; return (log-probabilities, new keys and values).
 
         Args:
-            x, positions, rows, back, head, past_mask, new_mask: as `restore.training.graph` explains.
+            x: the embedded pieces, [n, width].
+            batch: the other arrays of the run.
             past: the pool's keys and values for the lanes at hand, [2 * layers, d, g, c, w]; each layer's contiguous.
         """
-        feeds = {
-            "x": x, "positions": positions, "rows": rows, "back": back, "head": head,
-            "past_mask": past_mask, "new_mask": new_mask, **dict(zip(self._past, past, strict=True)),
-        }  # fmt: skip
-        logprobs, new = self._session.run(None, feeds)
+        logprobs, new = self.run_all(x, batch, past)
         return logprobs, new
+
+    def run_all(self, x: Floats, batch: Batch, past: Floats) -> list[Floats]:
+        """Feed pieces; return all outputs of the graph."""
+        feeds = {
+            "x": x, "positions": batch.positions, "rows": batch.rows, "back": batch.back, "head": batch.head,
+            "past_mask": batch.past_mask, "new_mask": batch.new_mask, **dict(zip(self._past, past, strict=True)),
+        }  # fmt: skip
+        return self._session.run(None, feeds)  # type: ignore[no-any-return]

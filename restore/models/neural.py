@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -25,17 +26,8 @@ from tokenizers import Tokenizer
 from restore.bundle import BAD_FILE, open_bundle
 from restore.errors import ResourceError
 from restore.models.base import Encoded, Expansion, Request, Window
-from restore.models.batch import Batch, Feed, batch_of
-from restore.models.network import (
-    EMBEDDING,
-    HEAD_WEIGHT,
-    SCALE,
-    Floats,
-    Integers,
-    Network,
-    available_threads,
-    unpack,
-)
+from restore.models.batch import Batch, Feed, Floats, Integers, batch_of
+from restore.models.network import EMBEDDING, HEAD_WEIGHT, SCALE, Network, available_threads, unpack
 from restore.models.pool import NONE_SEEN, Lane, Pool, State
 from restore.models.shape import Shape
 from restore.tensors import map_tensors
@@ -43,6 +35,7 @@ from restore.tensors import map_tensors
 FORMAT, VERSION = "restore-neural", 1
 GRAPH, TOKENIZER = "graph.onnx", "tokenizer.json"
 START, SEPARATOR, END = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
+SPECIALS = (START, SEPARATOR, END)
 
 WINDOW = Window(before=30, width=90, ahead=25)
 """Within what the model saw in training."""
@@ -65,8 +58,8 @@ class NeuralModel:
         self._shape = shape
         self._tokenizer = tokenizer
         self._checksum = checksum
-        self._specials = [tokenizer.token_to_id(piece) for piece in (START, SEPARATOR, END)]
-        if None in self._specials or tokenizer.get_vocab_size() != shape.vocabulary:
+        self._end = special(tokenizer, END)
+        if tokenizer.get_vocab_size() != shape.vocabulary:
             raise ValueError("the tokenizer is not the model's")
         self._pool = Pool(shape)
         self._lock = Lock()
@@ -117,26 +110,14 @@ class NeuralModel:
 
     def begin(self, source: Sequence[str], prefix: str = "") -> State:
         """Return the state at the start of a text or window. It is read when it is first asked about."""
-        start, separator, _ = self._specials
-        words = self._plain(" " + " ".join(source))
-        if len(words) > MOST_PROMPT_ROWS // 2:  # tokens that are no words: show the beginning of each
-            words = tuple(id for word in source for id in self._plain(" " + word)[:MOST_PIECES])[: MOST_PROMPT_ROWS // 2]
-        given = self._plain(prefix)[-MOST_PROMPT_ROWS // 2 + 2 :]
-        return State(Lane(self._pool, (start, *words, separator, *given)))
-
-    def _plain(self, text: str) -> tuple[int, ...]:
-        """Encode a text in which the names of special pieces mean nothing."""
-        if not text:
-            return ()
-        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return tuple(id for id in ids if id not in self._specials)
+        return State(Lane(self._pool, prompt_of(self._tokenizer, source, prefix)))
 
     def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
         """Return the pieces of a unit, or of a run of marks."""
         return self._pieces(text)
 
     def _encoded(self, text: str) -> Encoded | None:
-        ids = self._plain(text)[:MOST_PIECES]
+        ids = plain_pieces(self._tokenizer, text)[:MOST_PIECES]
         return Encoded(ids) if ids else None
 
     def key(self, state: State, pending: int | tuple[int, ...] | None) -> Hashable | None:
@@ -158,6 +139,17 @@ class NeuralModel:
                 at = end
             return expansions
 
+    def logprobs(self, source: Sequence[str], prefix: str, target: str) -> Floats:
+        """Return ln P of each piece of a target text, and of the text's end after it, in nats."""
+        prompt = prompt_of(self._tokenizer, source, prefix)
+        pieces = (*prompt, *plain_pieces(self._tokenizer, target), self._end)
+        shape = self._shape
+        feed = Feed(0, pieces[:-1], 0, 0, NONE_SEEN, len(prompt) - 1)
+        nothing = np.zeros((2 * shape.layers, 1, shape.groups, 1, shape.head_width), np.float32)
+        found, _ = self._run(batch_of([feed], 1, 1, shape.heads // shape.groups, shape.positions), nothing)
+        rows: Floats = found[np.arange(len(found)), np.array(pieces[len(prompt) :])]
+        return rows
+
     def _read(self, lanes: Iterable[Lane]) -> None:
         """Feed the prompts of new lanes, all but the last piece of each."""
         waiting = [lane for lane in lanes if not lane.filled]
@@ -176,7 +168,7 @@ class NeuralModel:
             _, new = self._run(batch_of(feeds, number, 1, shape.heads // shape.groups, shape.positions), nothing)
             for feed, lane in zip(feeds, waiting, strict=False):
                 place = lane.enter()
-                self._pool.data[:, place, :, : len(feed.pieces)] = new[feed.lane, :, :, :, : len(feed.pieces)]
+                self._pool.data[:, place, :, : len(feed.pieces)] = new[feed.lane, :, :, : len(feed.pieces)]
             del waiting[:number]
 
     def _write(self, requests: Sequence[Request]) -> list[Expansion]:
@@ -213,11 +205,19 @@ class NeuralModel:
     def _run(self, batch: Batch, past: Floats) -> tuple[Floats, Floats]:
         """Run the network; return log-probabilities, and new keys and values [d, 2 * layers, groups, r, width]."""
         shape = self._shape
-        logprobs, new = self._network.run(
-            self._embedding.rows(batch.pieces), batch.positions, batch.rows, batch.back, batch.head,
-            batch.past_mask, batch.new_mask, past,
-        )  # fmt: skip
+        logprobs, new = self._network.run(self._embedding.rows(batch.pieces), batch, past)
         return logprobs, new.reshape(len(new), 2 * shape.layers, shape.groups, -1, shape.head_width)
+
+
+@dataclass(slots=True)
+class RunExpansion(Expansion):
+    """What the model says of a request whose `pending` may be several ids, fed in one run.
+
+    Attributes:
+        passed: the log-probabilities of the pending ids but the first, in nats.
+    """
+
+    passed: Sequence[float] = ()
 
 
 class Embedding:
@@ -240,6 +240,36 @@ class Embedding:
         """Return the vectors of pieces, [n, width]."""
         found = self._table[pieces].astype(np.float32)
         return found if self._scale is None else found * self._scale[pieces, None]
+
+
+def plain_pieces(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    """Encode a text in which the names of special pieces mean nothing."""
+    if not text:
+        return ()
+    specials = {tokenizer.token_to_id(piece) for piece in SPECIALS}
+    return tuple(piece for piece in tokenizer.encode(text, add_special_tokens=False).ids if piece not in specials)
+
+
+def prompt_of(tokenizer: Tokenizer, source: Sequence[str], prefix: str) -> tuple[int, ...]:
+    """Return the pieces that come before what is to be written. Overlong ones are cut."""
+    most = MOST_PROMPT_ROWS // 2 - 2
+    words = plain_pieces(tokenizer, " " + " ".join(source))
+    if len(words) > most:  # tokens that are no words: show the beginning of each
+        words = tuple(piece for word in source for piece in plain_pieces(tokenizer, " " + word)[:MOST_PIECES])[:most]
+    given = plain_pieces(tokenizer, prefix)[-most:]
+    return (special(tokenizer, START), *words, special(tokenizer, SEPARATOR), *given)
+
+
+def special(tokenizer: Tokenizer, piece: str) -> int:
+    """Return the id of a special piece.
+
+    Raises:
+        ValueError: there is none.
+    """
+    number = tokenizer.token_to_id(piece)
+    if number is None:
+        raise ValueError(f"the tokenizer lacks {piece}")
+    return int(number)
 
 
 def _ids(pending: int | tuple[int, ...] | None) -> tuple[int, ...]:
@@ -275,10 +305,12 @@ def _expansion(request: Request, state: State, logprobs: Floats, passed: list[fl
     insertions: list[tuple[int, float]] = []
     if request.insertions is not None:
         found = logprobs[request.insertions.ids]
-        best = np.argpartition(found, -request.best)[-request.best :] if request.best < len(found) else np.arange(len(found))
-        best = best[np.argsort(-found[best], kind="stable")]
+        best = np.arange(len(found))
+        if request.best < len(found):
+            best = np.argpartition(found, -request.best)[-request.best :]
+        best = best[np.lexsort((best, -found[best]))]
         insertions = list(zip(best.tolist(), found[best].tolist(), strict=True))
     forms: Sequence[float] = ()
     if request.forms is not None:
         forms = logprobs[request.forms.ids].tolist()
-    return Expansion(state, insertions, forms)
+    return RunExpansion(state, insertions, forms, passed)

@@ -40,6 +40,7 @@ LIMIT = 1 << 16  # ids are stored in two bytes
 
 _BREAKS = ("\n", "\r\n")
 _STRAIGHT = str.maketrans({"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2026": "..."})
+_LONGEST = 64  # longer units are not remembered: they would fill memory
 _MEMO = 1 << 17  # units remembered by `Vocabulary.piece`, about 20 MB
 
 
@@ -127,7 +128,9 @@ class Vocabulary:
         if number is None:
             if len(self._memo) >= _MEMO:
                 self._memo = {}
-            number = self._memo[key] = self._find(spelling(unit, joiner), initial)
+            number = self._find(spelling(unit, joiner), initial)
+            if len(unit) <= _LONGEST:
+                self._memo[key] = number
         return number
 
     def encode(self, text: str) -> list[int]:

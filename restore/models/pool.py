@@ -41,12 +41,12 @@ class Pool:
     @property
     def lanes(self) -> int:
         """How many texts there is room for."""
-        return self.data.shape[1]
+        return int(self.data.shape[1])
 
     @property
     def slots(self) -> int:
         """How many pieces of each text there is room for."""
-        return self.data.shape[3]
+        return int(self.data.shape[3])
 
     def take(self, slots: int) -> int:
         """Return the number of a free lane with room for so many pieces."""

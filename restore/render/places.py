@@ -9,11 +9,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import Any
+from itertools import accumulate, groupby
 
+from restore.channel import Channel, channel_names, get_channel
+from restore.flags import Flag
 from restore.lattice.gaps import Side, side_of
-from restore.posterior import Choice
 from restore.repair import Repair
 from restore.restoration import Edit, Restoration, Span
 
@@ -79,25 +79,52 @@ class Place:
         return not self.text.strip() and not self.edits
 
 
-def places_of(restoration: Restoration) -> tuple[Place, ...]:
-    """Cut a restoration into its places, in order. Gaps and words take turns, and the first and last are gaps."""
-    spans = [span for span, _ in groupby(restoration.spans)]
-    choices: Sequence[Choice | None] = restoration.choices
-    if len(choices) != len(spans) + 1:
-        choices = [None] * (len(spans) + 1)
-    places = [*_cut(restoration, spans, choices)]
+def places_of(restoration: Restoration, channel: Channel | None = None) -> tuple[Place, ...]:
+    """Cut a restoration into its places, in order. Gaps and words take turns, and the first and last are gaps.
+
+    Args:
+        restoration: what to cut.
+        channel: the channel that it was restored for; needed only if it does not come with restore.
+    """
+    if channel is None and restoration.channel in channel_names():
+        channel = get_channel(restoration.channel)
+    places = [*_cut(restoration)]
+    if channel is not None:
+        places = [_checked(places, index, channel) for index in range(len(places))]
     return tuple(_with_warnings(restoration, places))
 
 
-def _cut(restoration: Restoration, spans: Sequence[Span], choices: Sequence[Choice | None]) -> Iterator[Place]:
+def _checked(places: Sequence[Place], index: int, channel: Channel) -> Place:
+    """Leave out of a place's options those that the channel would strip to something else, between its neighbours."""
+    place = places[index]
+    if len(place.options) < 2:
+        return place
+    near = range(max(0, index - 2), min(len(places), index + 3))
+    left = "".join(places[at].text for at in near if at < index)
+    right = "".join(places[at].text for at in near if at > index)
+    wanted = channel.strip(left + place.text + right)
+    options = tuple(
+        option
+        for number, option in enumerate(place.options)
+        if number == place.chosen or channel.strip(left + option.text + right) == wanted
+    )
+    return replace(place, options=options, chosen=[option.text for option in options].index(place.text))
+
+
+def _cut(restoration: Restoration) -> Iterator[Place]:
     edits = _Finder(restoration.edits)
     repairs = {repair.source_start: repair for repair in restoration.repairs}
     kept = {kept.start for kept in restoration.kept}
-    widths = [len([*same]) for _, same in groupby(restoration.spans)]
+    rows = [(span, len([*same])) for span, same in groupby(restoration.spans)]
+    spans, widths = [span for span, _ in rows], [width for _, width in rows]
     tokens = [restoration.source[span.source_start : span.source_end] for span in spans]
     end = Span(len(restoration.source), len(restoration.source), len(restoration.text), len(restoration.text))
     before = Span(0, 0, 0, 0)
-    for number, (span, choice) in enumerate(zip([*spans, end], choices, strict=True)):
+    # There is a choice for each input token, of which a form may span several, and one for the end.
+    numbers = [0, *accumulate(widths)]
+    known = len(restoration.choices) == len(restoration.spans) + 1
+    for number, span in enumerate([*spans, end]):
+        choice = restoration.choices[numbers[number]] if known else None
         text, given = restoration.text[before.end : span.start], restoration.source[before.source_end : span.source_start]
         place = Place("gap", text, given, before.source_end, edits.within(before.end, span.start, "gap"))
         if choice is not None:
@@ -215,14 +242,11 @@ def _touches(units: Sequence[str], left: str | None, right: str, broken: bool = 
         return True
     if last == '"':
         return (len(units) == 1 and (left is None or broken)) or units[-2:-1] == ["\n"] or units[-2:-1] == ("\n",)
-    if len(units) > 1 or not left or last not in (",", ".", ":", "'"):
+    if len(units) > 1 or not left or last not in (",", ".", ":"):
         return False
-    sides = side_of(left), side_of(right)
-    if last == "'":
-        return sides == (Side.WORD, Side.WORD) and not left.endswith("s")
-    if Side.WORD in sides:
+    before, after = side_of(left), side_of(right)
+    if Side.WORD in (before, after):
         return False
-    before, after = sides
     small = (Side.DIGITS1, Side.DIGITS2)
     return {
         ".": True,
@@ -252,7 +276,7 @@ def _covers(form: str, tokens: Sequence[str]) -> bool:
 
 def _with_warnings(restoration: Restoration, places: Sequence[Place]) -> Iterator[Place]:
     """Attach each flag's message to the first place that it covers, and mark the others."""
-    flags: Sequence[Any] = sorted(getattr(restoration, "flags", ()), key=lambda flag: flag.start)
+    flags = sorted(restoration.flags, key=lambda flag: flag.start)
     waiting = list(flags)
     start = 0
     for number, place in enumerate(places):
@@ -267,9 +291,13 @@ def _with_warnings(restoration: Restoration, places: Sequence[Place]) -> Iterato
         start = end
 
 
-def _message(flag: Any) -> str:
-    probability = getattr(flag, "probability", None)
-    return str(flag.message) if probability is None else f"{flag.message} ({percent(probability)})"
+def _message(flag: Flag) -> str:
+    message = flag.message.rstrip(".")
+    if flag.probability is not None:
+        message += f" ({percent(flag.probability)})"
+    if flag.alternatives:
+        message += "; perhaps: " + ", ".join(f"\u201c{text.strip()}\u201d" for text in flag.alternatives if text.strip())
+    return message + "."
 
 
 def percent(probability: float) -> str:

@@ -7,28 +7,37 @@ the curve (isotonic or Platt) that predicts better in cross-validation over docu
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restore.bundle import Bundle, write_bundle
-from restore.calibration import EDGE, FILE, FORMAT, VERSION, Curve, read_calibration
-from restore.channel import get_channel
+from restore.calibration import EDGE, FILE, FORMAT, VERSION, Curve, Rule, logit, read_calibration
+from restore.channel import Channel, get_channel
 from restore.decisions import INSERTED, KINDS
 from restore.errors import InputError, ResourceError
 from restore.evaluation.decisions import Event, judge
 from restore.evaluation.documents import NO_DOCUMENTS, select
+from restore.evaluation.reading import read
+from restore.flags import FlagFinder, flag_words
 from restore.training.documents import read_documents
+
+if TYPE_CHECKING:
+    from restore.restoration import Restoration
 
 Array: TypeAlias = NDArray[np.float64]
 
 FOLDS = 5
 CELL = 20
 """Events that are pooled at least before an isotonic curve is fitted, lest it follow single ones."""
+BUDGETS = {"negation": 1.9, "direction": 1.9, "person": 3.8}
+"""Flags for 100 restored words that are aimed at, those of words that were put in included."""
 FEWEST = 60
 """A kind with fewer events is given the curve of all that is inserted."""
 
@@ -136,6 +145,68 @@ def _best(posteriors: Array, right: Array, weights: Array, documents: Array) -> 
             curve = fit(posteriors[~held], right[~held], weights[~held])
             losses[fit] += log_loss(curve, posteriors[held], right[held], weights[held]) * weights[held].sum()
     return min(losses, key=lambda fit: losses[fit])(posteriors, right, weights)
+
+
+class SenseGap(NamedTuple):
+    """One gap and one kind of flag.
+
+    Attributes:
+        kind: the kind of flag.
+        wanted: whether the original had a word of the kind there.
+        posterior: the search's, of a word of the kind.
+        cue: what the words around it say of a dropped negation, in log odds.
+        put_in: whether the restored text has a word of the kind there.
+    """
+
+    kind: str
+    wanted: bool
+    posterior: float
+    cue: float
+    put_in: bool
+
+
+def sense_gaps(original: str, result: Restoration, finder: FlagFinder, channel: Channel) -> Iterator[SenseGap]:
+    """Yield a document's gaps for each kind of flag that the channel calls for."""
+    words = flag_words()
+    odds = finder.log_odds(result.source.lower().split())
+    gaps, given = read(original, channel).gaps, read(result.text, channel).gaps
+    for place, (gap, other, choice) in enumerate(zip(gaps, given, result.choices, strict=True)):
+        for kind, posterior in finder.posteriors(choice).items():
+            wanted, put_in = (any(word in words[kind] for word in side.words) for side in (gap, other))
+            yield SenseGap(kind, wanted, posterior, odds[place] if odds and kind == "negation" else 0.0, put_in)
+
+
+def fit_rules(
+    documents: Sequence[Sequence[SenseGap]], words: Sequence[int], weights: Sequence[float]
+) -> dict[str, Rule]:
+    """Fit how probable words of each kind are, and choose from where they are flagged: as often as `BUDGETS` allow.
+
+    Args:
+        documents: each document's gaps.
+        words: how many words each restored document has.
+        weights: how much each document counts.
+    """
+    rules = {}
+    for kind, budget in BUDGETS.items():
+        table = [
+            (logit(gap.posterior), gap.cue, gap.wanted, gap.put_in, weight)
+            for gaps, weight in zip(documents, weights, strict=True)
+            for gap in gaps
+            if gap.kind == kind
+        ]
+        if not any(row[2] for row in table):
+            continue
+        posterior, cue, wanted, put_in, weight = np.array(table, dtype=np.float64).T
+        columns = [np.ones_like(posterior), posterior, *([cue] if cue.any() else [])]
+        beta = [*fit_logistic(np.stack(columns, axis=1), wanted, weight).tolist(), 0.0][:3]
+        rule = Rule(*(round(value, 4) for value in beta))
+        chances = np.array([rule.chance(1 / (1 + math.exp(-p)), c) for p, c in zip(posterior, cue, strict=True)])
+        allowed = budget * float(np.dot(words, weights)) / 100 - float(weight[put_in > 0].sum())
+        free = np.argsort(-chances[put_in == 0], kind="stable")
+        upto = np.searchsorted(np.cumsum(weight[put_in == 0][free]), allowed)
+        threshold = float(chances[put_in == 0][free][upto]) + 1e-6 if upto < len(free) else 0.0
+        rules[kind] = replace(rule, threshold=round(min(1.0, threshold), 6))
+    return rules
 
 
 def first_words(text: str, words: int | None) -> str:

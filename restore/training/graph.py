@@ -105,7 +105,8 @@ def build(shape: Shape, weights: Mapping[str, Array], linear: Linear = float_lin
         new += [keys, values]
         added = linear(builder, attended, part + "out", weights[part + "out"])
         y, x = _norm(builder, x, added, weights[part + "norm2"], part + "norm2", shape.epsilon)
-        gate, up = builder.op("Split", linear(builder, y, part + "up", weights[part + "up"]), outputs=2, axis=1, num_outputs=2)
+        both = linear(builder, y, part + "up", weights[part + "up"])
+        gate, up = builder.op("Split", both, outputs=2, axis=1, num_outputs=2)
         inner = builder.op("Mul", builder.op("QuickGelu", gate, domain=MICROSOFT, alpha=1.0), up)
         if "spread" in weights:
             inner = _spread(builder, shape, inner, weights["spread"])
@@ -127,18 +128,13 @@ def _norm(builder: Builder, x: str, added: str, weight: Array, name: str, epsilo
         return builder.op("SimplifiedLayerNormalization", x, scale, axis=-1, epsilon=epsilon, stash_type=1), x
     number = len(builder.nodes)
     normed, total = f"norm_{number}", f"sum_{number}"
-    builder.nodes.append(
-        helper.make_node(
-            "SkipSimplifiedLayerNormalization", [x, added, scale], [normed, "", "", total],
-            domain=MICROSOFT, epsilon=epsilon,
-        )  # fmt: skip
-    )
+    names = ([x, added, scale], [normed, "", "", total])
+    node = helper.make_node("SkipSimplifiedLayerNormalization", *names, domain=MICROSOFT, epsilon=epsilon)
+    builder.nodes.append(node)
     return normed, total
 
 
-def _attention(
-    builder: Builder, shape: Shape, layer: int, qkv: str, mask: str, sizes: str
-) -> tuple[str, str, str]:
+def _attention(builder: Builder, shape: Shape, layer: int, qkv: str, mask: str, sizes: str) -> tuple[str, str, str]:
     """Return what the pieces attend to, [n, heads * w], and their keys and values, each [d, g, r, w]."""
     heads, groups, width = shape.heads, shape.groups, shape.head_width
     lanes = builder.op("Gather", qkv, "rows")  # [d, r, (heads + 2g) * w]
@@ -184,7 +180,8 @@ def _serialise(builder: Builder, shape: Shape) -> bytes:
     ]
     for layer in range(shape.layers):
         inputs += [value(f"{name}{layer}", floats, "d", shape.groups, "c", shape.head_width) for name in "kv"]
-    outputs = [value("logprobs", floats, "m", shape.vocabulary), value("new", floats, "d", "all", "r", shape.head_width)]
+    new = value("new", floats, "d", "all", "r", shape.head_width)
+    outputs = [value("logprobs", floats, "m", shape.vocabulary), new]
     graph = helper.make_graph(builder.nodes, "restore", inputs, outputs, _initializers(builder))
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
     made = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="restore")

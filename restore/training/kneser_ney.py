@@ -165,8 +165,8 @@ def _lookup(keys: Keys, values: Floats, wanted: Keys, default: float = 0.0) -> F
 
 
 def _close(counts: Sequence[Counts], kept: list[Mask]) -> None:
-    """Drop every n-gram whose prefix or suffix is dropped."""
-    for length in range(2, len(counts) + 1):
+    """Drop every n-gram whose prefix or suffix is dropped; single words never are."""
+    for length in range(3, len(counts) + 1):
         keys = counts[length - 1].keys
         below, alive = counts[length - 2].keys, kept[length - 2]
         rows = np.flatnonzero(kept[length - 1])

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Shouting:
 
 
 class Alone:
-    """Works in the test's own process. Reads ahead by three parts, does the last of them first, and ends after `stop`."""
+    """Works in the test's own process. Does the second of two parts before the first, and ends after `stop` parts."""
 
     engine = "shouting:1"
 
@@ -52,9 +53,9 @@ class Alone:
     def restore(self, parts: Iterable[Part]) -> Iterator[tuple[Part, list[Outcome]]]:
         held: list[Part] = []
         done = 0
-        for part in [*parts, None]:
+        for part in chain(parts, [None]):
             held += [part] if part else []
-            while held and (part is None or len(held) == 3):
+            while held and (part is None or len(held) > 1 or done % 2):
                 if done == self._stop:
                     raise KeyboardInterrupt
                 done += 1
@@ -144,6 +145,7 @@ class Command:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.seconds = 0.0  # that a whole run takes
 
     def start(self, *args: object, **options: Any) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "restore", "batch", *map(str, args), "--engine", "fast", "--no-repair"]

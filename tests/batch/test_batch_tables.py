@@ -91,7 +91,18 @@ def test_an_output_row_says_how_it_was_made(run: Any, tmp_path: Path) -> None:
     options = {"channel": "transcript", "beam": 3}
     run(tmp_path / "a.jsonl", tmp_path / "b.jsonl", text="body", output="prose", prefix="_", options=options)
     row = lines(tmp_path / "b.jsonl")[0]
-    assert list(row) == "body flags prose _confidence _flags _kept _repairs _notes _signature _error".split()
+    assert list(row) == [
+        "body",
+        "flags",
+        "prose",
+        "_confidence",
+        "_flags",
+        "_kept",
+        "_repairs",
+        "_notes",
+        "_signature",
+        "_error",
+    ]
     assert (row["prose"], row["_kept"], row["_repairs"], row["_notes"]) == ("AB", 0, 0, "short")
     for part in ("version:", "channel:transcript-", "engine:shouting:1", "beam:3", "repair:True"):
         assert part in row["_signature"]
@@ -176,9 +187,7 @@ def test_a_bad_record_is_reported_and_kept(run: Any, tmp_path: Path, record: byt
 def test_an_open_quotation_mark_takes_the_rest_and_says_so(run: Any, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b'id,text\n1,good\n2,"open\n' + b"3,lost\n" * 5)
     _, bad = run(tmp_path / "a.csv", tmp_path / "b.csv")
-    assert bad == [
-        "row 2 (line 3): it has a quotation mark that is never closed, so all lines up to 8 belong to it"
-    ]
+    assert bad == ["row 2 (line 3): it has a quotation mark that is never closed, so all lines up to 8 belong to it"]
     (tmp_path / "a.csv").write_bytes(b'id,text\n1,good\n2,"open\n' + b"3,lost\n" * 5000)
     _, bad = run(tmp_path / "a.csv", tmp_path / "b.csv", force=True, max_bytes=1000)
     assert bad == [
@@ -357,7 +366,7 @@ def test_what_swells_is_unpacked_bit_by_bit(run: Any, tmp_path: Path) -> None:
     for suffix, pack in ((".gz", gzip.compress), (".xz", lzma.compress), (".zst", zstandard.compress)):
         (tmp_path / f"a.jsonl{suffix}").write_bytes(pack(bytes(100_000_000)))
         tracemalloc.start()
-        _, bad = run(tmp_path / f"a.jsonl{suffix}", tmp_path / f"b.jsonl{suffix}", max_bytes=1000)
+        _, bad = run(tmp_path / f"a.jsonl{suffix}", tmp_path / "b.jsonl", max_bytes=1000, force=True)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert "100,000,000 bytes" in bad[0]

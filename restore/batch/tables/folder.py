@@ -110,15 +110,13 @@ class FolderTable:
 
 def _files(top: Path, under: str = "") -> Iterator[str]:
     """Yield the files below a folder by name, one folder's names in memory at a time."""
-    for name in sorted(os.listdir(top / under)):
-        if name.startswith("."):
-            continue
-        path = os.path.join(under, name)
-        full = top / path
-        if full.is_dir():
-            if not full.is_symlink():
-                yield from _files(top, path)
-        elif full.is_file() or full.is_symlink():  # a link to nowhere is a row that cannot be read
+    with os.scandir(top / under) as found:
+        entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in entries:
+        path = os.path.join(under, entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(top, path)
+        elif entry.is_file() or (entry.is_symlink() and not entry.is_dir()):  # a link to nowhere cannot be read
             yield path
 
 

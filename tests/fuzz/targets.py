@@ -1,0 +1,466 @@
+"""What is fuzzed: for each target a check of one input, which raises if something is not as promised."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+from restore import ChannelError, Restoration, Restorer, RestoreError, channel_names, get_channel
+from restore.batch.lines import BOM
+from restore.bundle import open_bundle, resources_folder
+from restore.channel.definition import read_channel
+from restore.errors import ResourceError
+from restore.lattice import FormFinder, GapGrammar
+from restore.lattice.gaps import Position, Side
+from restore.lexicon import Lexicon, default_lexicon
+from restore.source import read_source
+
+Check = Callable[[bytes], None]
+TARGETS: dict[str, Callable[[], AbstractContextManager[Check]]] = {}
+
+TESTS = Path(__file__).resolve().parent.parent
+LONGEST = 600
+"""Texts are cut to so many characters, so that a second sees many of them."""
+
+
+def target(make: Callable[[], Iterator[Check]]) -> Callable[[], AbstractContextManager[Check]]:
+    """Enter a target under its function's name."""
+    manager = contextmanager(make)
+    TARGETS[make.__name__.strip("_")] = manager
+    return manager
+
+
+def load(path: Path) -> ModuleType:
+    """Load a module of the tests by its path."""
+    spec = importlib.util.spec_from_file_location(f"fuzz_{path.parent.name}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def text_of(data: bytes, longest: int = LONGEST) -> tuple[str, str]:
+    """Return the channel that an input's first byte names, and the rest as a text."""
+    names = channel_names()
+    text = data[1:].decode("utf-8", "replace")[:longest]
+    return names[data[0] % len(names) if data else 0], text
+
+
+@target
+def channel() -> Iterator[Check]:
+    """Stripping: tokens stand where they say, in order, and the text is made of them."""
+
+    def check(data: bytes) -> None:
+        name, text = text_of(data, 5000)
+        channel = get_channel(name)
+        tokens = channel.tokens(text)
+        assert channel.strip(text) == " ".join(token.text for token in tokens)
+        place = 0
+        for token in tokens:
+            assert place <= token.start < token.end <= len(text)
+            assert channel.image(text[token.start : token.end]) == token.text
+            assert not token.text or not token.text.isspace()
+            place = token.end
+        assert "".join(piece.text for piece in read_source(text, channel)) == "".join(text.split())
+
+    yield check
+
+
+@target
+def definition() -> Iterator[Check]:
+    """Channels in TOML: a clear error, or a channel that works."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ours.toml"
+        (Path(folder) / "ours.txt").write_text("said mr")
+
+        def check(data: bytes) -> None:
+            path.write_bytes(data)
+            try:
+                channel = read_channel(path)
+            except ChannelError:
+                return
+            assert isinstance(channel.strip("The U.S. has deported 6,000 men, aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"), str)
+
+        yield check
+
+
+@target
+def lattice() -> Iterator[Check]:
+    """Forms strip to their tokens, and what a gap may take vanishes."""
+
+    @lru_cache(maxsize=None)
+    def tools(name: str) -> tuple[FormFinder, GapGrammar]:
+        channel = get_channel(name)
+        return FormFinder(channel, default_lexicon()), GapGrammar(channel, default_lexicon())
+
+    def check(data: bytes) -> None:
+        name, text = text_of(data, 200)
+        finder, grammar = tools(name)
+        for token in text.split()[:8]:
+            forms = finder.forms(token)
+            assert forms.single
+            for form in forms.single:
+                assert form.kept or finder.makes(form.text, [token])
+                assert form.text == token or not form.kept
+            for image, form in forms.joint:
+                assert finder.makes(form.text, image)
+                assert len(image) == form.span > 1
+        if data:
+            sides = list(Side)
+            left, right = sides[data[0] % len(sides)], sides[data[-1] % len(sides)]
+            for insertion in grammar.menu(Position(), left, right):
+                assert insertion.text
+
+    yield check
+
+
+def check_history(result: Restoration, text: str) -> None:
+    """Check that a restoration can be replayed and undone."""
+    assert result.source == text
+    assert result.replay() == result.text
+    assert result.undo() == text
+    places = [edit.source_start for edit in result.edits]
+    assert places == sorted(places)
+    for edit in result.edits:
+        assert text[edit.source_start : edit.source_end] == edit.before
+        assert result.text[edit.start : edit.end] == edit.after
+
+
+@target
+def decoder() -> Iterator[Check]:
+    """The promise: what a channel made of a text, restored and stripped, is that again; any other text keeps its tokens."""
+    by_chance = load(TESTS / "conftest.py").ChanceRestorer
+
+    @lru_cache(maxsize=None)
+    def restorer(name: str, beam: int) -> Restorer:
+        return by_chance(channel=name, beam=beam, repair=False)  # type: ignore[no-any-return]
+
+    def check(data: bytes) -> None:
+        name, text = text_of(data)
+        here = restorer(name, 2 + len(data) % 2)
+        stripped = here.channel.strip(text)
+        result = here.restore(stripped)
+        assert here.channel.strip(result.text) == stripped
+        assert not result.kept
+        check_history(result, stripped)
+        result = here.restore(text)
+        check_history(result, text)
+        assert len(result.spans) == len(text.split()) or result.notes
+
+    yield check
+
+
+@target
+def repair() -> Iterator[Check]:
+    """With repairs the promise holds for the mended text, and the input comes back all the same."""
+
+    @lru_cache(maxsize=None)
+    def restorer(name: str) -> Restorer:
+        return Restorer(channel=name, engine="fast", beam=2)
+
+    def check(data: bytes) -> None:
+        name, text = text_of(data, 200)
+        here = restorer(name)
+        stripped = here.channel.strip(text)
+        result = here.restore(stripped)
+        check_history(result, stripped)
+        mended, place = "", 0
+        for repair in result.repairs:
+            assert stripped[repair.source_start : repair.source_end] == repair.before
+            assert place <= repair.source_start
+            mended += stripped[place : repair.source_start] + repair.after
+            place = repair.source_end
+        if not result.notes:
+            # A word that was read as a dropped one (`a` in a glued pair) may stand in the text as any other.
+            wanted = (mended + stripped[place:]).split()
+            assert [word for word in here.channel.strip(result.text).split() if word not in here.channel.stop_words] == [
+                word for word in wanted if word not in here.channel.stop_words
+            ]
+
+    yield check
+
+
+@target
+def page() -> Iterator[Check]:
+    """Pages: every character of a hostile text is text, whatever it looks like."""
+    from html.parser import HTMLParser
+
+    from restore.render.page import render_page
+
+    class Parser(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tags: set[str] = set()
+            self.attributes: set[str] = set()
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.tags.add(tag)
+            self.attributes |= {name for name, _ in attrs}
+
+    def seen(restoration: Restoration, name: str) -> tuple[set[str], set[str], int]:
+        page = render_page(restoration, name)
+        parser = Parser()
+        parser.feed(page)
+        return parser.tags, parser.attributes, page.count("<script")
+
+    restorer = load(TESTS / "conftest.py").ChanceRestorer(beam=3, repair=False)
+    tags, attributes, scripts = set(), set(), 0
+    for text in ("official said court ruled week", "", "non citizen café 6 000 men they", "a\n\nb"):
+        more_tags, more_attributes, scripts = seen(restorer.restore(text), "name")
+        tags |= more_tags
+        attributes |= more_attributes
+
+    def check(data: bytes) -> None:
+        text = data.decode("utf-8", "replace")[:LONGEST]
+        found = seen(restorer.restore(text), text[:40])
+        assert found[0] <= tags | {"br", "p"}
+        assert not {name for name in found[1] - attributes if name.startswith("on") or name in ("src", "style")}
+        assert found[2] == scripts
+
+    yield check
+
+
+@target
+def batch() -> Iterator[Check]:
+    """Tables: one line of error, or a row for each row. The first byte says of what kind the input is."""
+    conftest = load(TESTS / "batch" / "conftest.py")
+    kinds = ["a.jsonl", "a.csv", "a.tsv", "a.jsonl.gz", "a.csv.xz", "a.jsonl.zst", "a.parquet", "a"]
+
+    def check(data: bytes) -> None:
+        name = kinds[(data[0] if data else 0) % len(kinds)]
+        with tempfile.TemporaryDirectory() as folder:
+            source, out = Path(folder) / name, Path(folder) / name.replace("a", "b", 1)
+            if name == "a":
+                source.mkdir()
+                (source / "x.txt").write_bytes(data[1:])
+                (source / "y.txt.gz").write_bytes(data[1:])
+            else:
+                source.write_bytes(data[1:])
+            try:
+                progress, bad = conftest.run_job(source, out, max_bytes=20_000)
+            except RestoreError as error:
+                assert "\n" not in str(error)
+                return
+            assert all("\n" not in message for message in bad)
+            assert progress.errors == len(bad)
+            if name.startswith("a.jsonl"):
+                from restore.batch.compression import open_input
+
+                stream, _ = open_input(out)
+                with stream:
+                    rows = [json.loads(line) for line in stream.read().split(b"\n")[:-1]]
+                assert len(rows) == progress.rows
+                assert sum(row["error"] is not None for row in rows) == progress.errors
+            elif name == "a.parquet":
+                import pyarrow.parquet as pq
+
+                assert pq.ParquetFile(out).metadata.num_rows == progress.rows
+            elif name in ("a.csv", "a.tsv"):
+                import csv
+
+                text = out.read_bytes().removeprefix(BOM).decode()
+                delimiter = "\t" if name == "a.tsv" else ","
+                records = list(csv.reader(text.splitlines(keepends=True) if "\r" not in text else [], delimiter=delimiter))
+                assert len({len(record) for record in records}) <= 1
+
+    yield check
+
+
+def bundle_check(files: list[str], name: str, kind: str, version: int, use: Callable[[Path], Any]) -> Iterator[Check]:
+    """Check a reader of a bundle whose card has the right checksums: an error of ours, or something that can be used.
+
+    Args:
+        files: the bundle's files; an input is their contents, with `SPLIT` between them.
+        name: what the folder is called.
+        kind: the format, as cards name it.
+        version: its version.
+        use: opens the folder and does with it what the program does.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / name
+        folder.mkdir()
+
+        def check(data: bytes) -> None:
+            parts = data.split(SPLIT, len(files) - 1)
+            parts += [b""] * (len(files) - len(parts))
+            entries = {}
+            for file, part in zip(files, parts, strict=True):
+                (folder / file).write_bytes(part)
+                entries[file] = {"sha256": sha256(part).hexdigest(), "bytes": len(part)}
+            (folder / "card.json").write_text(json.dumps({"format": kind, "version": version, "files": entries}))
+            try:
+                use(folder)
+            except ResourceError as error:
+                assert "\n" not in str(error)
+
+        yield check
+
+
+SPLIT = b"\n=====\n"
+
+
+@target
+def bundle() -> Iterator[Check]:
+    """Cards: an error of ours, or a file that is as the card says."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "data.txt").write_bytes(b"data")
+
+        def check(data: bytes) -> None:
+            (Path(folder) / "card.json").write_bytes(data)
+            try:
+                bundle = open_bundle(folder, "restore-test", 1)
+                assert len(bundle.checksum) == 12
+                assert bundle.file("data.txt").read_bytes() == b"data"
+            except ResourceError as error:
+                assert "\n" not in str(error)
+
+        yield check
+
+
+@target
+def tensors() -> Iterator[Check]:
+    """Safetensors: an error of ours, or arrays that lie in the file."""
+    from restore.tensors import map_tensors
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.safetensors"
+
+        def check(data: bytes) -> None:
+            path.unlink(missing_ok=True)  # what is mapped must not change
+            path.write_bytes(data)
+            try:
+                arrays = map_tensors(path)
+            except ResourceError as error:
+                assert "\n" not in str(error)
+                return
+            assert sum(array.nbytes for array in arrays.values() if array.size) <= len(arrays) * len(data)
+            for array in arrays.values():
+                array.tobytes()
+
+        yield check
+
+
+@target
+def lexicon() -> Iterator[Check]:
+    """The lexicon."""
+    from restore.lexicon import FILE, FORMAT, VERSION
+
+    def use(folder: Path) -> None:
+        lexicon = Lexicon.open(folder)
+        for word in ("us", "official", "o", "u", "rourke", ""):
+            lexicon.variants(word)
+            lexicon.with_part(word)
+            for name in ("wordnet-noun", "porter", "none"):
+                lexicon.preimage(name, word)
+        lexicon.frequent(20)
+        for index in range(min(len(lexicon), 30)):
+            lexicon.entry(index)
+
+    yield from bundle_check([FILE], "lexicon", FORMAT, VERSION, use)
+
+
+@target
+def ngram() -> Iterator[Check]:
+    """The n-gram model."""
+    import numpy as np
+
+    from restore.models.ngram import NgramModel
+    from restore.models.trie import FORMAT, TENSORS, VERSION, VOCABULARY
+
+    def use(folder: Path) -> None:
+        model = NgramModel.open(folder)
+        size = len(model.class_logprob)
+        everything = np.ones(size, dtype=np.bool_)
+        context = model.start
+        for step in range(12):
+            pieces, logprobs = model.continuations(context, everything, 5)
+            assert np.isfinite(logprobs).all()
+            assert np.isfinite(model.logprobs(context, np.arange(size)[:200])).all()
+            context = model.push(context, int(pieces[step % len(pieces)]) if len(pieces) else model.end)
+        model.piece(" official", initial=True, joiner=False)
+
+    yield from bundle_check([VOCABULARY, TENSORS], "ngram", FORMAT, VERSION, use)
+
+
+@target
+def wordnet() -> Iterator[Check]:
+    """WordNet's lemmas."""
+    from restore.channel import wordnet
+
+    def use(folder: Path) -> None:
+        wordnet._table.cache_clear()
+        wordnet.morphology.cache_clear()
+        with patch.object(wordnet, "resources_folder", lambda: folder.parent):
+            for part in "nvar":
+                morphology = wordnet.morphology(part)
+                for word in ("officials", "men", "is", "", "better"):
+                    assert isinstance(morphology.lemmatize(word), str)
+                    assert all(isinstance(form, str) for form in morphology.unlemmatize(word))
+
+    yield from bundle_check([wordnet.FILE], "wordnet", wordnet.FORMAT, wordnet.VERSION, use)
+
+
+@target
+def stopwords() -> Iterator[Check]:
+    """Stop lists."""
+    from restore.channel import presets
+
+    def use(folder: Path) -> None:
+        presets.stop_list.cache_clear()
+        with patch.object(presets, "resources_folder", lambda: folder.parent):
+            presets.stop_list("nltk")
+
+    yield from bundle_check(["nltk.txt"], "stopwords", presets.STOP_FORMAT, presets.STOP_VERSION, use)
+
+
+@target
+def detection() -> Iterator[Check]:
+    """The table of channel detection."""
+    from restore.channel.detection import FILE, FORMAT, VERSION, Detector
+
+    def use(folder: Path) -> None:
+        found = Detector.open(folder).detect("u official said wa 6 000 men they polici")
+        assert 0 <= found.probability <= 1
+
+    yield from bundle_check([FILE], "detection", FORMAT, VERSION, use)
+
+
+@target
+def calibration() -> Iterator[Check]:
+    """The curves of confidence."""
+    from restore.calibration import FILE, FORMAT, VERSION, open_calibrator
+
+    def use(folder: Path) -> None:
+        calibrator = open_calibrator(folder, "fast:0123456789ab", "nltk")
+        for kind in [*calibrator.curves, "inserted"]:
+            for posterior in (0.0, 1e-9, 0.3, 1.0):
+                assert 0 <= calibrator(kind, posterior) <= 1
+
+    yield from bundle_check([FILE], "calibration", FORMAT, VERSION, use)
+
+
+@target
+def cues() -> Iterator[Check]:
+    """The cues of sense warnings."""
+    from restore.cues import FILE, FORMAT, VERSION, Cues
+
+    def use(folder: Path) -> None:
+        Cues.open(folder)
+
+    yield from bundle_check([FILE], "cues", FORMAT, VERSION, use)
+
+
+def copy_resource(name: str, folder: Path) -> Path:
+    """Copy a bundle that comes with restore."""
+    return Path(shutil.copytree(resources_folder() / name, folder / name))
