@@ -6,13 +6,14 @@ those of a posterior were right. A curve is one of
 
     isotonic   rising steps fitted by pooling adjacent violators (Ayer et al. 1955; Zadrozny and Elkan 2002), joined by
                straight lines between the steps' middles
-    platt      1 / (1 + exp(-(a + b * logit(posterior)))) (Platt 1999)
+    beta       1 / (1 + exp(-(a + b * ln(posterior) - c * ln(1 - posterior)))) (Kull, Silva Filho and Flach 2017)
+    platt      the same with b = c (Platt 1999)
 
-whichever predicts better in cross-validation. The curves are a bundle with one JSON file, by engine and channel:
+whichever predicts best in cross-validation. The curves are a bundle with one JSON file, by engine and channel:
 
     {"fast": {"model": "fast:0123456789ab",
               "channels": {"nltk": {"word": {"method": "isotonic", "x": [0.01, 0.4, 1.0], "y": [0.02, 0.5, 0.9]},
-                                    "joiner": {"method": "platt", "a": -0.3, "b": 0.8}, ...}, ...},
+                                    "joiner": {"method": "beta", "a": -0.3, "b": 0.8, "c": 0.5}, ...}, ...},
               "flags": {"negation": {"intercept": -1.2, "posterior_weight": 0.3, "cue_weight": 0.9,
                                      "threshold": 0.04}, ...}}, ...}
 
@@ -42,11 +43,11 @@ EDGE = 1e-6
 
 @dataclass(frozen=True)
 class Curve:
-    """A rising curve from posteriors to probabilities: points, with straight lines between them, or Platt's.
+    """A rising curve from posteriors to probabilities: points, with straight lines between them, or a formula.
 
     >>> Curve("isotonic", (0.2, 0.6), (0.1, 0.5))(0.4)
     0.3
-    >>> Curve("platt", a=0.0, b=1.0)(0.25)
+    >>> Curve("platt", a=0.0, b=1.0, c=1.0)(0.25)
     0.25
     """
 
@@ -55,11 +56,14 @@ class Curve:
     y: tuple[float, ...] = ()
     a: float = 0.0
     b: float = 1.0
+    c: float = 1.0
 
     def __call__(self, posterior: float) -> float:
         """Return the probability for a posterior."""
-        if self.method == "platt":
-            return round(1 / (1 + math.exp(-(self.a + self.b * logit(posterior)))), 6)
+        if self.method != "isotonic":
+            chance = min(1 - EDGE, max(EDGE, posterior))
+            odds = self.a + self.b * math.log(chance) - self.c * math.log(1 - chance)
+            return round(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), 6)
         place = bisect_right(self.x, posterior)
         if place == 0 or place == len(self.x):
             return self.y[max(0, place - 1)]
@@ -69,8 +73,8 @@ class Curve:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the curve as it stands in the file."""
-        if self.method == "platt":
-            return {"method": self.method, "a": self.a, "b": self.b}
+        if self.method != "isotonic":
+            return {"method": self.method, "a": self.a, "b": self.b, "c": self.c}
         return {"method": self.method, "x": list(self.x), "y": list(self.y)}
 
     @classmethod
@@ -80,9 +84,9 @@ class Curve:
         Raises:
             ValueError, KeyError, TypeError: it is not one.
         """
-        if data["method"] == "platt":
-            curve = cls("platt", a=float(data["a"]), b=float(data["b"]))
-            if not (math.isfinite(curve.a) and math.isfinite(curve.b) and curve.b >= 0):
+        if data["method"] in ("platt", "beta"):
+            curve = cls(data["method"], a=float(data["a"]), b=float(data["b"]), c=float(data["c"]))
+            if not (math.isfinite(curve.a) and 0 <= curve.b < math.inf and 0 <= curve.c < math.inf):
                 raise ValueError("a curve that does not rise")
             return curve
         curve = cls("isotonic", tuple(map(float, data["x"])), tuple(map(float, data["y"])))

@@ -1,18 +1,19 @@
-"""Cues: how likely a negation was dropped from a gap, by the words around it.
+"""Cues: how likely a word that turns the sense was dropped from a gap, by the words around it.
 
 A search finds few of the negations that were dropped: `found compelling reason` reads well without one. What tells of
-them are words such as `anything`, `longer` or a bare verb where a subject stands before. A logistic regression has
-learned from running text which words, and pairs of them, stand around a dropped negation. Its features are hashed
-(Weinberger et al. 2009): feature `slot, word, word` has the weight at the top 18 bits of
+them are words such as `anything`, `longer` or a bare verb where a subject stands before. For each kind of
+`restore.flags` a logistic regression has learned from running text which words, and pairs of them, stand around a
+dropped word of that kind. Its features are hashed (Weinberger et al. 2009): feature `slot, word, word` has the weight at
+the top 18 bits of
 
     x = (crc32(word) + slot) * M0, and for a pair then (x ^ crc32(word) * M1) * M2       modulo 2^64
 
 Words are the input's tokens, whole and by their first five letters, so that the table serves lemmatised and stemmed text
-alike. A bundle holds the weights in one byte each, with their scale:
+alike. A bundle holds, for each kind, the weights in one byte each, with their scale:
 
-    weights  uint8   [2^18]   (value - 128) * scale, in nats
-    scale    float32 [1]
-    bias     float32 [1]      the log odds where there is no feature
+    KIND.weights  uint8   [2^18]   (value - 128) * scale, in nats
+    KIND.scale    float32 [1]
+    KIND.bias     float32 [1]      the log odds where there is no feature
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from restore.tensors import Array, map_tensors
 Keys: TypeAlias = NDArray[np.uint64]
 
 FORMAT, VERSION = "restore-cues", 1
-FILE = "negation.safetensors"
+FILE = "cues.safetensors"
 BITS = 18
 REACH = 3
 """How many tokens on each side of a gap are looked at."""
@@ -53,7 +54,8 @@ def features(whole: Keys, start: Keys, at: NDArray[np.int64]) -> NDArray[np.uint
     """Return the features of gaps, one row a gap.
 
     Args:
-        whole, start: what `keys` returned.
+        whole: the hashes of the tokens, from `keys`.
+        start: those of their beginnings.
         at: for each gap the place in them of the token after it.
     """
     before, after = whole[at - 1], whole[at]
@@ -81,10 +83,14 @@ class Cues:
     """The learned weights."""
 
     def __init__(self, arrays: dict[str, Array]) -> None:
-        self._weights = (arrays["weights"].astype(np.float32) - 128) * arrays["scale"][0]
-        self._bias = float(arrays["bias"][0])
-        if self._weights.shape != (1 << BITS,):
-            raise ValueError(f"{self._weights.size} weights instead of {1 << BITS}")
+        self._weights: dict[str, tuple[Array, float]] = {}
+        for name, weights in arrays.items():
+            kind, _, part = name.rpartition(".")
+            if part == "weights":
+                if weights.shape != (1 << BITS,):
+                    raise ValueError(f"{weights.size} weights instead of {1 << BITS}")
+                scaled = (weights.astype(np.float32) - 128) * arrays[f"{kind}.scale"][0]
+                self._weights[kind] = scaled, float(arrays[f"{kind}.bias"][0])
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Cues:
@@ -99,9 +105,8 @@ class Cues:
         except (KeyError, IndexError, ValueError) as error:
             raise ResourceError(BAD_FILE.format(path=path, why=f"no cues ({error})")) from error
 
-    def log_odds(self, tokens: Sequence[str]) -> list[float]:
-        """Return the log odds of a dropped negation in each gap, in nats: before each token, and after the last."""
+    def log_odds(self, tokens: Sequence[str]) -> dict[str, list[float]]:
+        """Return, by kind, the log odds of a dropped word in each gap, in nats: before each token, and after the last."""
         whole, start = keys(tokens)
-        at = np.arange(REACH, REACH + len(tokens) + 1)
-        odds: list[float] = (self._weights[features(whole, start, at)].sum(axis=1) + self._bias).tolist()
-        return odds
+        rows = features(whole, start, np.arange(REACH, REACH + len(tokens) + 1))
+        return {kind: (weights[rows].sum(axis=1) + bias).tolist() for kind, (weights, bias) in self._weights.items()}

@@ -9,8 +9,8 @@ again can be pointed at. A flag has one of these kinds:
     quotation   quotation marks: they put words into somebody's mouth                     always, where put in
     uncertain   an insertion below the least confidence, without which the text would not stand
 
-How probable a dropped word is follows from the search's posterior of such words in that gap and, for negations, from the
-words around it (`restore.cues`), by a rule that is fitted with the calibration. `flag_words.json` has the words.
+How probable a dropped word is follows from the search's posterior of such words in that gap and from the words around it
+(`restore.cues`), by a rule that is fitted with the calibration. `flag_words.json` has the words.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def flag_words() -> dict[str, dict[str, tuple[str, ...]]]:
     data = json.loads(files(__package__).joinpath(TABLE).read_text(encoding="utf-8"))
     person = data["person"]
     return {
-        "negation": {word: () for word in data["negation"]},
+        "negation": dict.fromkeys(data["negation"], ()),
         "direction": {word: tuple(others) for word, others in data["direction"].items()},
         "person": {word: tuple(other for other in person if other != word) for word in person},
     }
@@ -134,7 +134,8 @@ class FlagFinder:
             form = next((decision for decision in gap if isinstance(decision.what, Form)), None)
             gap = [decision for decision in gap if decision is not form]
             choice = choices[place] if place < len(choices) else None
-            yield from self._words(place, gap, form, choice, odds[place] if place < len(odds) else 0.0)
+            cues = {kind: row[place] for kind, row in odds.items() if place < len(row)}
+            yield from self._words(place, gap, form, choice, cues)
             for decision in gap:
                 yield from _quotation(decision, quotes)
                 if decision.kind != "nothing" and decision.confidence is not None and decision.confidence < least:
@@ -142,9 +143,9 @@ class FlagFinder:
         for left in quotes:
             yield Flag("quotation", left.place, *_trimmed(left), QUOTED, (), left.confidence)
 
-    def log_odds(self, tokens: Sequence[str]) -> list[float]:
-        """Return what the words around each gap say of a dropped negation."""
-        return self._cues.log_odds(tokens) if self._cues is not None and "negation" in self._kinds else []
+    def log_odds(self, tokens: Sequence[str]) -> dict[str, list[float]]:
+        """Return what the words around each gap say of a dropped word of each kind."""
+        return self._cues.log_odds(tokens) if self._cues is not None and self._kinds else {}
 
     def posteriors(self, choice: Choice) -> dict[str, float]:
         """Return the search's posterior of a word of each kind in a gap, for the kinds that the channel drops."""
@@ -156,10 +157,10 @@ class FlagFinder:
         return {kind: min(1.0, total) for kind, total in sums.items()}
 
     def _words(
-        self, place: int, gap: Sequence[Decision], form: Decision | None, choice: Choice | None, cue: float
+        self, place: int, gap: Sequence[Decision], form: Decision | None, choice: Choice | None, cues: Mapping[str, float]
     ) -> Iterator[Flag]:
         sums = self.posteriors(choice) if choice is not None else {}
-        chances = {kind: self._rules[kind].chance(total, cue) for kind, total in sums.items()}
+        chances = {kind: self._rules[kind].chance(total, cues.get(kind, 0.0)) for kind, total in sums.items()}
         put_in: set[str] = set()
         for decision in gap:
             kind, word = self._units.get(decision.what.text if decision.what is not None else "", ("", ""))

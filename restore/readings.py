@@ -66,8 +66,15 @@ def nbest(text: str, decisions: Sequence[Decision], choices: Sequence[Choice], n
         choices: what there was to choose from, one for each input token, and for the end.
         n: how many readings of each sentence.
     """
-    readings = (tuple(_best(slots, n)) for slots in _sentences(text, decisions, choices))
-    return tuple(best for best in readings if best[0].text)
+    sentences: list[tuple[Reading, ...]] = []
+    for slots in _sentences(text, decisions, choices):
+        readings = tuple(_best(slots, n))
+        if readings[0].text.strip() or not sentences:
+            sentences.append(readings)
+        else:  # white space at the text's end
+            space = readings[0].text
+            sentences[-1] = tuple(Reading(before.text + space, before.probability) for before in sentences[-1])
+    return tuple(sentences)
 
 
 def _sentences(text: str, decisions: Sequence[Decision], choices: Sequence[Choice]) -> Iterator[list[_Slot]]:

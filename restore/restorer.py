@@ -110,7 +110,8 @@ class Restorer:
         return open_calibrator(folder, self._decoder.model.name, self.channel.name)
 
     @cached_property
-    def _flags(self) -> FlagFinder:
+    def flag_finder(self) -> FlagFinder:
+        """What finds sense warnings, for the engine and channel in use."""
         words = {word.lower() for word in self._decoder.grammar.words}
         return FlagFinder(self._calibrator.rules, Cues.open(resources_folder() / "cues"), words.__contains__)
 
@@ -169,7 +170,7 @@ class Restorer:
             assembler.add(unit)
         prose = assembler.finish()
         words = [token.core.lower() for token in tokens.row(0, len(assembler.spans))]
-        flags = self._flags.find(assembler.decisions, search.choices, words, self.config.min_confidence)
+        flags = self.flag_finder.find(assembler.decisions, search.choices, words, self.config.min_confidence)
         return Restoration(
             text=prose,
             source=text,

@@ -55,7 +55,9 @@ class Block:
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     return [
-        Block(text.count("\n", 0, match.start()) + 1, match["language"], textwrap.dedent(match["code"]), match["reason"])
+        Block(
+            text.count("\n", 0, match.start()) + 1, match["language"], textwrap.dedent(match["code"]), match["reason"]
+        )
         for match in _BLOCK.finditer(text)
     ]
 
@@ -100,7 +102,9 @@ def run_block(block: Block, names: dict[str, Any], folder: Path, where: str) -> 
         assert not runner.failures, report.getvalue()
         names.update(test.globs)
     elif language == "sh":
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", block.code], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block.code], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{where}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
     elif language == "toml":
         for name in re.findall(r'^stop_file = "([^"]+)"', block.code, re.MULTILINE):
@@ -138,5 +142,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     pages = [path.read_text(encoding="utf-8") for path in (tmp_path / "site").glob("*.html")]
     assert len(pages) > 10
     for text in pages:
-        loaded = re.findall(r'<(?:script|img|iframe|source)[^>]*\ssrc="([^"]+)"|<link[^>]*stylesheet[^>]*href="([^"]+)"', text)
+        loaded = re.findall(
+            r'<(?:script|img|iframe|source)[^>]*\ssrc="([^"]+)"|<link[^>]*stylesheet[^>]*href="([^"]+)"', text
+        )
         assert not [address for pair in loaded for address in pair if re.match(r"(?:https?:)?//", address)]

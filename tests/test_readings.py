@@ -14,7 +14,10 @@ from restore.readings import nbest
 
 Maker = Callable[[str, int], Restorer]
 TEXT = "official said monday president met minister found compelling reason stop removal men new york"
-words = st.sampled_from("The US of and . , He said \" ( ) U.S. O'Rourke 6,000 non-violent don't it's Paris officials deported \n".split(" "))
+words = st.sampled_from([
+    "The", "US", "of", "and", ".", ",", "He", "said", '"', "(", ")", "U.S.", "O'Rourke", "6,000", "non-violent", "don't", "it's",
+    "Paris", "officials", "deported", "\n",
+])  # fmt: skip
 
 
 def bare(text: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
 import json
 import random
 import re
@@ -193,13 +192,16 @@ def test_a_page_is_the_same_each_time(fast: Restorer) -> None:
     assert render_page(restoration) == render_page(fast.restore("immigration official said"))
 
 
-@pytest.mark.parametrize("text", ["", " \n", "the agency said that it had found no reason to stop the removal of the men"])
+@pytest.mark.parametrize(
+    "text", ["", " \n", "the agency said that it had found no reason to stop the removal of the men"]
+)
 def test_texts_that_are_not_restored_have_pages(fast: Restorer, text: str) -> None:
     restoration = fast.restore(text)
     assert "Restored, not the original." in render_page(restoration)
     assert render_terminal(restoration) == text
     assert legend(restoration) == ""
-    assert html.escape(restoration.notes[0], quote=False) in html.unescape(render_page(restoration)) or restoration.notes
+    for note in restoration.notes:
+        assert note in html.unescape(render_page(restoration))
 
 
 def test_unseen_characters_are_spelled_out() -> None:
@@ -226,9 +228,3 @@ def test_a_notebook_shows_a_restoration(fast: Restorer) -> None:
     assert "<script" not in fragment
     assert "Restored, not the original." in fragment
     assert "immigration" in fragment
-
-
-def test_rendering_writes_nothing(fast: Restorer, capsys: pytest.CaptureFixture[str]) -> None:
-    render_page(fast.restore("official said"))
-    assert capsys.readouterr() == ("", "")
-    assert io.StringIO().getvalue() == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
@@ -139,5 +140,6 @@ def get_channel(channel: str | Channel) -> Channel:
 
         return read_channel(Path(channel))
     if channel not in _PRESETS:
-        raise ChannelError(f"channel {channel!r} is unknown; choose one of {', '.join(_PRESETS)}, or a .toml file")
+        near = "".join(f"did you mean {name}? " for name in get_close_matches(channel.lower(), _PRESETS, n=1))
+        raise ChannelError(f"channel {channel!r} is unknown; {near}choose one of {', '.join(_PRESETS)}, or a .toml file")
     return _preset(channel)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from restore.cli.files import check_output, read_text, write_text
-from restore.cli.options import channel_option, engine_options
+from restore.cli.options import channel_option, confidence_options, engine_options
 
 if TYPE_CHECKING:
     from restore.explanation import Sentence
@@ -29,19 +29,15 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("file", default="-")
+@click.argument("file", default="-", type=click.Path())
 @click.option("-o", "--output", type=click.Path(), help="Write to this file, whole or not at all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it.")
-@click.option(
-    "--min-confidence", type=click.FloatRange(0, 1), default=0.0, help="Leave out what is inserted with less confidence."
-)
 @click.option("--readability", is_flag=True, help="Readability formulas before and after (needs the extra `readability`).")
 @click.option("--repair/--no-repair", default=True, show_default=True, help="Mend typos and glued words in the input.")
 @channel_option
 @engine_options
-def explain_command(
-    file: str, output: str | None, as_json: bool, readability: bool, **options: Any
-) -> None:
+@confidence_options
+def explain_command(file: str, output: str | None, as_json: bool, readability: bool, **options: Any) -> None:
     """Show what was given, put in, inflected, recased and repaired in each sentence, with confidences and warnings."""
     from restore.restorer import Restorer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ NO_FILE = "{path}: cannot be read ({why}); check the path"
 NOT_TEXT = "{path}: byte {place} is a zero byte, so this is no text file; give plain text in UTF-8"
 NOT_UTF8 = "{path}: byte {place} is not UTF-8; convert the file, for example with: iconv -f WINDOWS-1252 -t UTF-8"
 SAME_FILE = "{path}: is the input; choose another name for the output, the input is never overwritten"
+SAME_STREAM = "{path}: is the input, and standard output is sent into it; write to another file, for example with -o"
+FOLDER = "{path}: is a folder; name a file in it, or restore a whole folder with: restore batch {path} -o OUT"
 NO_OUTPUT = "{path}: cannot be written ({why}); choose another place for the output"
 
 
@@ -26,6 +29,8 @@ def read_text(path: str) -> str:
     name = "standard input" if path == "-" else path
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except IsADirectoryError as error:
+        raise InputError(FOLDER.format(path=name)) from error
     except OSError as error:
         raise InputError(NO_FILE.format(path=name, why=error.strerror or error)) from error
     zero = data.find(b"\0")
@@ -57,6 +62,20 @@ def check_output(output: str | None, inputs: tuple[str, ...]) -> None:
         raise InputError(NO_OUTPUT.format(path=output, why="it is a folder"))
     if not os.path.isdir(folder := os.path.dirname(output) or "."):
         raise InputError(NO_OUTPUT.format(path=output, why=f"there is no folder {folder}"))
+
+
+def check_standard_output(path: str) -> None:
+    """Refuse an input into which the shell sends standard output.
+
+    Raises:
+        InputError: it is one.
+    """
+    try:
+        found, out = os.stat(path), os.fstat(sys.stdout.fileno())
+    except (OSError, ValueError):  # no such file, or no standard output that is a file
+        return
+    if stat.S_ISREG(out.st_mode) and os.path.samestat(found, out):
+        raise InputError(SAME_STREAM.format(path=path))
 
 
 def write_text(output: str | None, text: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from restore.cli.text import text_command
 from restore.errors import RestoreError
@@ -17,20 +19,45 @@ SUBCOMMANDS = {
     "strip": ("restore.cli.strip", "strip_command", "Strip texts: the forward direction."),
     "channels": ("restore.cli.channels", "channels_command", "List the channels, with an example of each."),
     "evaluate": ("restore.cli.evaluate", "evaluate", "Strip, restore and score original texts."),
+    "batch": ("restore.cli.batch", "batch_command", "Restore a table or a folder of texts, and resume if stopped."),
     "train": ("restore.cli.train", "train_command", "Make models and tables from your own text."),
 }
 """Name, module, command and help of each subcommand: modules load when they are called for."""
+
+
+NO_COMMAND = "{word!r} is neither a file nor a command; did you mean: restore {near}"
+
+
+def _check_first(args: list[str]) -> None:
+    """Refuse a first argument that is no file, and looks like a command misspelled."""
+    word = args[0]
+    if word in SUBCOMMANDS or word.startswith("-") or os.path.exists(word):
+        return
+    for near in difflib.get_close_matches(word, [*SUBCOMMANDS, "help", "restore"], n=1, cutoff=0.75):
+        command = {"help": "--help", "restore": ""}.get(near, near)
+        raise click.UsageError(NO_COMMAND.format(word=word, near=" ".join([command, *args[1:]]).strip()))
 
 
 class _Group(click.Group):
     """A group whose first argument may be a file: what is no subcommand is restored."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args and not sys.stdin.isatty():
+        if not args and not sys.stdin.isatty() and not ctx.resilient_parsing:
             args = ["-"]
+        if args and not ctx.resilient_parsing:
+            _check_first(args)
         if args and args[0] not in SUBCOMMANDS and args[0] not in ("-h", "--help", "--version"):
             args = [text_command.name or "", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a first argument: a subcommand, an option, or a file to restore."""
+        restoring = click.Context(text_command, parent=ctx, info_name=text_command.name, resilient_parsing=True)
+        found = [*super().shell_complete(ctx, incomplete), *text_command.shell_complete(restoring, incomplete)]
+        unique = {item.value: item for item in found}
+        if not incomplete.startswith("-"):
+            return [*unique.values(), CompletionItem(incomplete, type="file")]
+        return [*unique.values()]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(SUBCOMMANDS)
@@ -78,6 +105,15 @@ def group() -> None:
     """Hold the subcommands."""
 
 
+def _where_to_look(error: click.ClickException) -> str:
+    """Return where the usage of the command that failed is explained."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return ""
+    path = context.command_path.replace(f" {text_command.name}", "")
+    return f"; see {path} --help"
+
+
 def main(args: list[str] | None = None) -> Any:
     """Run the command line, ending the process: status 0, 1 for bad data, 2 for wrong usage, 130 if interrupted."""
     try:
@@ -85,8 +121,11 @@ def main(args: list[str] | None = None) -> Any:
         sys.stdout.flush()
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
-        click.echo(f"restore: {error.format_message()}", err=True)
+        click.echo(f"restore: {error.format_message().rstrip('.')}{_where_to_look(error)}", err=True)
         sys.exit(2)
     except RestoreError as error:
         click.echo(f"restore: {error}", err=True)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from restore.channel import channel_names
-from restore.config import ENGINES
+from restore.config import AUTO, ENGINES, PRESETS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _channels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a channel: a name, or a file that defines one."""
+    names = [CompletionItem(name) for name in (*channel_names(), AUTO) if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
 
 
 def channel_option(command: Command) -> Command:
@@ -20,8 +28,32 @@ def channel_option(command: Command) -> Command:
         default="nltk",
         show_default=True,
         metavar="NAME",
+        shell_complete=_channels,
         help=f"How the text was stripped: {', '.join(channel_names())}, a .toml file, or auto.",
     )(command)
+
+
+def confidence_options(command: Command) -> Command:
+    """Add --min-confidence, --conservative and --fluent, which all give `min_confidence`."""
+
+    @wraps(command)
+    def merged(*args: Any, min_confidence: float | None, preset: str | None, **options: Any) -> Any:
+        if min_confidence is not None and preset is not None:
+            raise click.UsageError(f"--min-confidence and --{preset} contradict each other; give one of them")
+        least = PRESETS[preset] if preset is not None else min_confidence or 0.0
+        return command(*args, min_confidence=least, **options)
+
+    for name, about in (
+        ("fluent", "All that the model would write (the default)."),
+        ("conservative", f"Only what is fairly sure: --min-confidence {PRESETS['conservative']}."),
+    ):
+        merged = click.option(f"--{name}", "preset", flag_value=name, default=None, help=about)(merged)
+    return click.option(
+        "--min-confidence",
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        help="Leave out what is inserted with less confidence than P, from 0 to 1.",
+    )(merged)  # type: ignore[return-value]
 
 
 def engine_options(command: Command) -> Command:

@@ -10,7 +10,7 @@ from restore.cli.options import channel_option
 
 
 @click.command()
-@click.argument("file", default="-")
+@click.argument("file", default="-", type=click.Path())
 @click.option(
     "-o", "--output", type=click.Path(), help="Write to this file, whole or not at all; never over the input."
 )

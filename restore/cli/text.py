@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,28 +11,42 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from restore.cli.files import check_output, name_of, read_text, write_pieces, write_text
-from restore.cli.options import channel_option, engine_options
+from restore.cli.files import check_output, check_standard_output, name_of, read_text, write_pieces, write_text
+from restore.cli.options import channel_option, confidence_options, engine_options
 
 if TYPE_CHECKING:
     from restore.restoration import Restoration
 
 COLORS = ("auto", "always", "never")
 
+NO_FILES = "{words!r} is no file; restore reads a file, or words from a pipe: echo '{words}' | restore"
+MANY_FILES = "restore takes one file at a time, and {count} are given; for many: restore batch FOLDER -o OUT"
+
 
 class _TextCommand(click.Command):
-    """A command whose `--color` may stand alone."""
+    """A command whose `--color` may stand alone, and that says what to do with more than one file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        following = [*args[1:], ""]
-        pairs = zip(args, following, strict=True)
-        return super().parse_args(
-            ctx, ["--color=auto" if arg == "--color" and after not in COLORS else arg for arg, after in pairs]
-        )
+        for place, (arg, after) in enumerate(zip(args, [*args[1:], "-"], strict=True)):
+            if arg == "--color" and (after.startswith("-") or os.path.exists(after)):
+                args = [*args[:place], "--color=auto", *args[place + 1 :]]
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            words = [str(ctx.params["file"]), *ctx.args]
+            given = " ".join(words)
+            if " " in given and not any(os.path.exists(word) for word in words):
+                raise click.UsageError(NO_FILES.format(words=given))
+            if ctx.args:
+                raise click.UsageError(MANY_FILES.format(count=len(words)))
+        return rest
 
 
-@click.command(name="restore a text", cls=_TextCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("file", default="-")
+@click.command(
+    name="restore a text",
+    cls=_TextCommand,
+    context_settings={"help_option_names": ["-h", "--help"], "allow_extra_args": True},
+)
+@click.argument("file", default="-", type=click.Path())
 @click.option(
     "-o", "--output", type=click.Path(), help="Write to this file, whole or not at all; never over the input."
 )
@@ -45,12 +60,16 @@ class _TextCommand(click.Command):
 )
 @click.option("--terms", type=click.Path(), help="A file of names and words as they should be written, one a line.")
 @click.option("--us", type=click.Choice(["plain", "dotted"]), help="House style: US or U.S.")
-@click.option("--quotes", type=click.Choice(["straight", "curly"]), help="House style: quotation marks and apostrophes.")
+@click.option(
+    "--quotes", type=click.Choice(["straight", "curly"]), help="House style: quotation marks and apostrophes."
+)
 @click.option("--dash", type=click.Choice(["tight", "spaced"]), help="House style: dashes.")
 @click.option("--serial-comma/--no-serial-comma", default=None, help="House style: a comma before a list's last `and`.")
 @click.option("--repair/--no-repair", default=True, show_default=True, help="Mend typos and glued words in the input.")
+@click.option("--nbest", type=click.IntRange(2, 100), metavar="N", help="Print the N best readings of each sentence.")
 @channel_option
 @engine_options
+@confidence_options
 def text_command(
     file: str,
     output: str | None,
@@ -62,6 +81,7 @@ def text_command(
     quotes: str | None,
     dash: str | None,
     serial_comma: bool | None,
+    nbest: int | None,
     **options: Any,
 ) -> None:
     """Restore the text in FILE (- is standard input)."""
@@ -73,11 +93,14 @@ def text_command(
     check_output(html, (file,))
     if html is not None and output is not None and Path(html).resolve() == Path(output).resolve():
         raise click.UsageError(f"--html and -o both name {html}; give each its own file")
+    if html == "-" and as_json and output is None:
+        raise click.UsageError("--html - and --json both go to standard output; give one of them a file")
+    check_standard_output(file)
     style = Style(abbreviations=us, quotes=quotes, dash=dash, serial_comma=serial_comma)
     restorer = Restorer(terms=read_terms(terms) if terms else (), style=style, **options)
     text = read_text(file)
     colored = output in (None, "-") and _wants_color(color)
-    if as_json or html is not None or colored:
+    if as_json or html is not None or colored or nbest is not None:
         restoration = restorer.restore(text)
         _tell(restoration.notes)
         if html is not None:
@@ -85,7 +108,16 @@ def text_command(
 
             write_text(html, render_page(restoration, name_of(file), restorer.channel))
         if as_json:
-            write_text(output, json.dumps(restoration.to_dict(), ensure_ascii=False) + "\n")
+            whole = restoration.to_dict()
+            if nbest is not None:
+                from restore.cli.nbest import nbest_data
+
+                whole["nbest"] = nbest_data(restoration, nbest)
+            write_text(output, json.dumps(whole, ensure_ascii=False) + "\n")
+        elif nbest is not None:
+            from restore.cli.nbest import nbest_text
+
+            write_text(output, nbest_text(restoration, nbest))
         elif colored:
             _show(restoration)
         elif output is not None:

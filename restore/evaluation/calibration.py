@@ -3,13 +3,14 @@
 All of it is computed from judged decisions (`restore.evaluation.decisions`). Expected calibration error is taken over 15
 bins of equal mass (Naeini et al. 2015; Nguyen and O'Connor 2015): decisions in order of confidence, cut into as many equal
 parts, the mean over parts of |mean confidence - share right|. Decisions of equal confidence stand in an order of chance.
-Intervals are percentile bootstraps over documents. It is never 0 in a sample: even a perfect predictor's bins scatter, by
-about sqrt(p (1 - p) / n) each.
+Intervals are percentile bootstraps over documents. It is never 0 in a sample: a perfect predictor's bins scatter, too, by
+about sqrt(p (1 - p) / n) each. So the error that a predictor of just these confidences would show if they were the truth
+stands beside it, its *floor*, by simulation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -24,7 +25,7 @@ BINS = 15
 FEWEST = 300
 """Kinds with fewer decisions are pooled."""
 POOLED = "rare kinds"
-THRESHOLDS = tuple(number / 20 for number in range(20)) + (0.975,)
+THRESHOLDS = tuple(number / 20 for number in range(20))
 
 
 class Judged(NamedTuple):
@@ -54,7 +55,7 @@ def _binned(predicted: Array, right: Array, weights: Array, bins: int) -> tuple[
     upto = np.cumsum(weights)
     numbers = np.minimum(bins - 1, ((upto - weights / 2) * bins / max(upto[-1], 1e-9)).astype(np.int64))
     columns = (weights, weights * predicted, weights * right)
-    mass, confidence, hits = (np.bincount(numbers, column, minlength=bins) for column in columns)
+    mass, confidence, hits = (np.bincount(numbers, column, minlength=bins).astype(np.float64) for column in columns)
     return mass, confidence, hits
 
 
@@ -81,6 +82,19 @@ def calibration_error(
     edge = (100 - CONFIDENCE) / 2
     low, high = np.nanpercentile(drawn, (edge, 100 - edge)) if drawn else (np.nan, np.nan)
     return error(np.ones(len(predicted))), float(low), float(high)
+
+
+def error_floor(predicted: Array, *, draws: int = 100, seed: int = 0) -> float:
+    """Return the calibration error to expect of confidences that are the true probabilities, from their scatter alone."""
+    predicted = predicted[_sorted(predicted, seed)]
+    generator = np.random.default_rng(seed)
+    ones = np.ones(len(predicted))
+    errors = []
+    for _ in range(draws):
+        right = (generator.random(len(predicted)) < predicted).astype(np.float64)
+        _, confidence, hits = _binned(predicted, right, ones, BINS)
+        errors.append(float(np.abs(confidence - hits).sum() / len(predicted)))
+    return float(np.mean(errors))
 
 
 def reliability(predicted: Array, right: Array, seed: int = 0) -> list[Bin]:
@@ -111,7 +125,7 @@ def calibration_by_kind(
 
     Returns:
         By kind: `events`, `right` (a share), `ece` and `brier` with `before` (the posterior), `after` (the confidence)
-        and `constant` each, and the `bins` of the reliability diagram. Kinds under 300 events are pooled.
+        and `constant` each, the calibrated confidence's `floor`, and the `bins` of the reliability diagram. Kinds under 300 events are pooled.
     """
     counts = {kind: sum(event.kind == kind for events in documents for event in events) for kind in KINDS}
     groups: dict[str, tuple[str, ...]] = {kind: (kind,) for kind in KINDS if counts[kind] >= FEWEST}
@@ -141,6 +155,7 @@ def calibration_by_kind(
             "events": len(table),
             "right": round(float(right.mean()), 4),
             "ece": errors,
+            "floor": round(error_floor(after, seed=seed), 4),
             "brier": squares,
             "bins": {
                 "before": [tuple(bin_) for bin_ in reliability(before, right, seed)],
@@ -148,17 +163,6 @@ def calibration_by_kind(
             },
         }
     return rows
-
-
-def base_rates(documents: Iterable[Sequence[Judged]], weights: Iterable[float]) -> dict[str, float]:
-    """Return the share of right decisions of each kind, documents weighted."""
-    right = dict.fromkeys(KINDS, 0.0)
-    total = dict.fromkeys(KINDS, 0.0)
-    for events, weight in zip(documents, weights, strict=True):
-        for event in events:
-            right[event.kind] += weight * event.right
-            total[event.kind] += weight
-    return {kind: right[kind] / total[kind] for kind in KINDS if total[kind]}
 
 
 def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:

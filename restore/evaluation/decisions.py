@@ -37,14 +37,16 @@ class Event(NamedTuple):
     right: bool
 
 
-def judge(original: str, restored: str, decisions: Iterable[Decision], channel: Channel) -> Iterator[tuple[Decision, bool]]:
+def judge(
+    original: str, restored: str, decisions: Iterable[Decision], channel: Channel
+) -> Iterator[tuple[Decision, bool]]:
     """Yield each decision with whether it was right.
 
     A decision beside a token that the two texts do not share is wrong.
     """
     ours, theirs = read(original, channel), read(restored, channel)
     pairs = match_tokens([form.token for form in ours.forms], [form.token for form in theirs.forms])
-    judged = _Judge(ours, theirs, dict((j, i) for i, j in pairs))
+    judged = _Judge(ours, theirs, {j: i for i, j in pairs})
     for place in _places(decisions):
         yield from judged.place(place)
 
@@ -75,7 +77,7 @@ class _Judge:
         words = _matched_words(wanted, self._theirs.gaps[gap]) if wanted is not None else Counter()
         for decision in decisions:
             if isinstance(decision.what, Form):
-                yield decision, self._form(decision, decision.what.span)
+                yield decision, self._form(decision.what.span)
             elif wanted is None:
                 yield decision, False
             elif decision.what is None:
@@ -117,16 +119,13 @@ class _Judge:
         pairs = ((ours, gap), (theirs, gap - 1))
         return same and all(self._ours.forms[i].text.lower() == self._theirs.forms[j].text.lower() for i, j in pairs)
 
-    def _form(self, decision: Decision, span: int) -> bool:
+    def _form(self, span: int) -> bool:
         first, self._at = self._at, self._at + span
-        places = [self._match.get(at) for at in range(first, self._at)]
-        if None in places:
+        pairs = [(self._match[at], at) for at in range(first, self._at) if at in self._match]
+        if len(pairs) < span:
             return False
-        same = all(
-            self._ours.forms[i].text == self._theirs.forms[j].text for i, j in zip(places, range(first, self._at))
-        )
-        inner = zip(places[1:], range(first + 1, self._at))
-        return same and all(self._ours.gap_text(i) == self._theirs.gap_text(j) for i, j in inner)
+        same = all(self._ours.forms[i].text == self._theirs.forms[j].text for i, j in pairs)
+        return same and all(self._ours.gap_text(i) == self._theirs.gap_text(j) for i, j in pairs[1:])
 
 
 def _matched_words(wanted: Gap, given: Gap) -> Counter[str]:

@@ -13,6 +13,7 @@ import os
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,25 @@ from restore.models.shape import Shape, rotations
 
 Array = npt.NDArray[Any]
 
+SPIN_MICROSECONDS = "50"
+"""How long an idle thread waits awake: by default so long that it takes the core from whoever else could work."""
+
 HEAD_WEIGHT, EMBEDDING = "head_weight", "embedding"
 SCALE = "_scale"
 """What is added to the name of a weight for the name of its scales."""
 
 
 def available_threads() -> int:
-    """Return how many cores this process may use."""
+    """Return how many cores this process may use: by its affinity, and by the limit of its container."""
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
         return os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no limit ("max"), or none that can be read
+        return cores
 
 
 def pack(weight: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
@@ -98,6 +107,7 @@ class Network:
         options.intra_op_num_threads = threads
         options.log_severity_level = 4
         options.enable_mem_pattern = False  # patterns are kept for every shape that comes, and shapes never end
+        options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_MICROSECONDS)
         # The runtime reads the arrays where they are: they must live as long as the session.
         self._held = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in constants.items()}
         options.add_external_initializers(list(self._held), list(self._held.values()))

@@ -63,16 +63,14 @@ class WordModel:
     def _expand(self, request: Request) -> Expansion:
         model = self._model
         state = request.state if request.pending is None else model.push(request.state, request.pending)
-        insertions: list[tuple[int, float]] = []
+        insertions: Sequence[tuple[int, float]] = ()
         if request.insertions is not None and len(request.insertions.ids):
             mask, children = _mask(request.insertions, len(model.class_logprob))
-            ids, logprobs = model.continuations(state, mask, request.best)
-            insertions = [
-                (children[piece], logprob) for piece, logprob in zip(ids.tolist(), logprobs.tolist(), strict=True)
-            ]
+            ids, logprobs = model.best(state, mask, request.best)
+            insertions = [(children[piece], logprob) for piece, logprob in zip(ids, logprobs, strict=True)]
         forms: Sequence[float] = ()
         if request.forms is not None:
-            forms = model.logprobs(state, request.forms.ids).tolist()
+            forms = model.scores(state, _ids(request.forms))
         return Expansion(state, insertions, forms)
 
     def key(self, state: Any, pending: int | None) -> Hashable | None:
@@ -86,4 +84,11 @@ def _mask(node: Trie[Any], size: int) -> tuple[Any, dict[int, int]]:
         mask = np.zeros(size, dtype=bool)
         mask[node.ids] = True
         node.cache = (mask, {int(piece): child for child, piece in enumerate(node.ids)})
+    return node.cache  # type: ignore[no-any-return]
+
+
+def _ids(node: Trie[Any]) -> list[int]:
+    """Return a node's ids as a list; remembered at the node."""
+    if node.cache is None:
+        node.cache = node.ids.tolist()
     return node.cache  # type: ignore[no-any-return]

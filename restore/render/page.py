@@ -21,6 +21,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from restore.channel import Channel
+from restore.errors import RestoreError
+from restore.readability import FORMULAS
 from restore.render.places import Place, percent, places_of
 from restore.restoration import Restoration
 from restore.version import __version__
@@ -45,7 +47,7 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-
 class _Shown(NamedTuple):
     """A place as the template shows it."""
 
-    index: int
+    number: int
     place: Place
     classes: str
     about: tuple[str, ...]
@@ -104,16 +106,21 @@ def facts(restoration: Restoration, places: Sequence[Place]) -> list[tuple[str, 
         rows.append(("Tokens kept as they were", f"{len(restoration.kept):,}"))
     if restoration.choices and restoration.confidence is not None:
         rows.append(("Mean confidence", percent(restoration.confidence)))
-    rows += _readability(getattr(restoration, "readability", None))
+    rows += _readability(restoration)
     rows += [("Channel", restoration.channel), ("Engine", restoration.engine)]
     return [(name, value) for name, value in rows if value]
 
 
-def _readability(found: Any) -> Iterator[tuple[str, str]]:
-    """Yield the readability before and after, where the restoration knows it."""
-    before, after = getattr(found, "before", None), getattr(found, "after", None)
-    if isinstance(before, int | float) and isinstance(after, int | float):
-        yield "Readability, before and after", f"{before:.1f} \u2192 {after:.1f}"
+def _readability(restoration: Restoration) -> Iterator[tuple[str, str]]:
+    """Yield the readability before and after, where its formulas are installed."""
+    try:
+        found = restoration.readability()
+    except RestoreError:
+        return
+    for name in ("flesch_reading_ease", "flesch_kincaid_grade"):
+        if name in found.before and name in found.after:
+            label = FORMULAS[name].partition(" (")[0]
+            yield f"{label}, before and after", f"{found.before[name]:.0f} \u2192 {found.after[name]:.0f}"
 
 
 def about_place(place: Place) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ from itertools import accumulate, groupby
 from restore.channel import Channel, channel_names, get_channel
 from restore.flags import Flag
 from restore.lattice.gaps import Side, side_of
+from restore.posterior import Choice
 from restore.repair import Repair
-from restore.restoration import Edit, Restoration, Span
+from restore.restoration import Edit, Restoration
 
 LEVELS = (0.9, 0.7, 0.5, 0.3)
 """A guess of at least the first confidence has level 1, ... and one below the last has level 5."""
@@ -86,9 +87,9 @@ def places_of(restoration: Restoration, channel: Channel | None = None) -> tuple
         restoration: what to cut.
         channel: the channel that it was restored for; needed only if it does not come with restore.
     """
-    if channel is None and restoration.channel in channel_names():
-        channel = get_channel(restoration.channel)
-    places = [*_cut(restoration)]
+    if channel is None or channel.name != restoration.channel:
+        channel = get_channel(restoration.channel) if restoration.channel in channel_names() else None
+    places = [*_Cutter(restoration).cut()]
     if channel is not None:
         places = [_checked(places, index, channel) for index in range(len(places))]
     return tuple(_with_warnings(restoration, places))
@@ -111,59 +112,74 @@ def _checked(places: Sequence[Place], index: int, channel: Channel) -> Place:
     return replace(place, options=options, chosen=[option.text for option in options].index(place.text))
 
 
-def _cut(restoration: Restoration) -> Iterator[Place]:
-    edits = _Finder(restoration.edits)
-    repairs = {repair.source_start: repair for repair in restoration.repairs}
-    kept = {kept.start for kept in restoration.kept}
-    rows = [(span, len([*same])) for span, same in groupby(restoration.spans)]
-    spans, widths = [span for span, _ in rows], [width for _, width in rows]
-    tokens = [restoration.source[span.source_start : span.source_end] for span in spans]
-    end = Span(len(restoration.source), len(restoration.source), len(restoration.text), len(restoration.text))
-    before = Span(0, 0, 0, 0)
-    # There is a choice for each input token, of which a form may span several, and one for the end.
-    numbers = [0, *accumulate(widths)]
-    known = len(restoration.choices) == len(restoration.spans) + 1
-    for number, span in enumerate([*spans, end]):
-        choice = restoration.choices[numbers[number]] if known else None
-        text, given = restoration.text[before.end : span.start], restoration.source[before.source_end : span.source_start]
-        place = Place("gap", text, given, before.source_end, edits.within(before.end, span.start, "gap"))
-        if choice is not None:
-            left = restoration.text[before.start : before.end] if number else None
-            right = tokens[number] if number < len(tokens) else None
-            options = [
-                Option(gap_text(units, given, left, right), chance)
-                for units, chance in choice.gaps
-                if not (span is end and units and given.strip())
-            ]
-            place = _with_options(place, options)
-        yield place
-        if span is end:
-            return
-        text, given = restoration.text[span.start : span.end], tokens[number]
-        repair = next((repairs[at] for at in range(span.source_start, span.source_end) if at in repairs), None)
-        if repair is None and number and _is_second_half(span, before, repairs):
-            repair = next(r for r in repairs.values() if r.source_start < span.source_start < r.source_end)
+class _Cutter:
+    """Cuts a restoration into places, without looking at warnings."""
+
+    def __init__(self, restoration: Restoration) -> None:
+        self._text, self._source = restoration.text, restoration.source
+        self._choices = restoration.choices
+        self._edits = _Finder(restoration.edits)
+        self._repairs = restoration.repairs
+        self._kept = {kept.start for kept in restoration.kept}
+        rows = [(span, len([*same])) for span, same in groupby(restoration.spans)]
+        self._spans = [span for span, _ in rows]
+        self._widths = [width for _, width in rows]
+        # There is a choice for each input token, of which a form may span several, and one for the end.
+        self._first = [0, *accumulate(self._widths)]
+        self._known = len(restoration.choices) == len(restoration.spans) + 1
+
+    def cut(self) -> Iterator[Place]:
+        """Yield the places in order."""
+        for number in range(len(self._spans)):
+            yield self._gap(number)
+            yield self._word(number)
+        yield self._gap(len(self._spans))
+
+    def _choice(self, number: int) -> Choice | None:
+        return self._choices[self._first[number]] if self._known else None
+
+    def _token(self, number: int) -> str | None:
+        """Return what the input has for a word; None past the last."""
+        if number == len(self._spans):
+            return None
+        span = self._spans[number]
+        return self._source[span.source_start : span.source_end]
+
+    def _gap(self, number: int) -> Place:
+        """Return the gap before a word, or after the last."""
+        source_start, start = 0, 0
+        left: str | None = None
+        if number:
+            before = self._spans[number - 1]
+            source_start, start, left = before.source_end, before.end, self._text[before.start : before.end]
+        source_end, end = len(self._source), len(self._text)
+        if number < len(self._spans):
+            source_end, end = self._spans[number].source_start, self._spans[number].start
+        given = self._source[source_start:source_end]
+        place = Place("gap", self._text[start:end], given, source_start, self._edits.within(start, end, True))
+        choice = self._choice(number)
+        if choice is None:
+            return place
+        right = self._token(number)
+        return _with_options(place, [Option(gap_text(units, given, left, right), p) for units, p in choice.gaps])
+
+    def _word(self, number: int) -> Place:
+        span, given = self._spans[number], self._token(number) or ""
         place = Place(
-            "word", text, given, span.source_start, edits.within(span.start, span.end, "word"),
-            repair=repair, kept=span.start in kept,
-        )  # fmt: skip
-        if choice is not None:
-            following = tokens[number + 1] if number + 1 < len(tokens) else ""
-            fits = [
-                Option(form, chance)
-                for form, chance in choice.forms
-                if _fits(form, given.split(), following, widths[number])
-            ]
-            place = _with_options(place, fits)
-        yield place
-        before = span
-
-
-def _is_second_half(span: Span, before: Span, repairs: dict[int, Repair]) -> bool:
-    """Tell whether a span is the second half of a token that was read as two words."""
-    return span.source_start == before.source_end and any(
-        repair.source_start < span.source_start < repair.source_end for repair in repairs.values()
-    )
+            "word",
+            self._text[span.start : span.end],
+            given,
+            span.source_start,
+            self._edits.within(span.start, span.end, False),
+            repair=next((r for r in self._repairs if r.source_start <= span.source_start < r.source_end), None),
+            kept=span.start in self._kept,
+        )
+        choice = self._choice(number)
+        if choice is None:
+            return place
+        tokens, following = given.split(), self._token(number + 1) or ""
+        fitting = [pair for pair in choice.forms if _fits(pair[0], tokens, following, self._widths[number])]
+        return _with_options(place, [Option(form, chance) for form, chance in fitting])
 
 
 class _Finder:
@@ -173,15 +189,14 @@ class _Finder:
         self._edits = edits
         self._starts = [edit.start for edit in edits]
 
-    def within(self, start: int, end: int, kind: str) -> tuple[Edit, ...]:
-        """Return the edits between two places of the text, both included for a gap, whose edits may be empty."""
+    def within(self, start: int, end: int, gap: bool) -> tuple[Edit, ...]:
+        """Return the edits of a gap or of a word. One that leaves nothing belongs to the gap that it stands in."""
         first = bisect_right(self._starts, start - 1)
         found = []
         for edit in self._edits[first:]:
             if edit.start > end or edit.end > end:
                 break
-            # An edit that leaves nothing stands in the gap; one that starts where the gap does not end is a word's.
-            if edit.start < end or (kind == "gap" and edit.start == edit.end):
+            if edit.start < end or (gap and edit.start == edit.end):
                 found.append(edit)
         return tuple(found)
 
@@ -296,7 +311,9 @@ def _message(flag: Flag) -> str:
     if flag.probability is not None:
         message += f" ({percent(flag.probability)})"
     if flag.alternatives:
-        message += "; perhaps: " + ", ".join(f"\u201c{text.strip()}\u201d" for text in flag.alternatives if text.strip())
+        message += "; perhaps: " + ", ".join(
+            f"\u201c{text.strip()}\u201d" for text in flag.alternatives if text.strip()
+        )
     return message + "."
 
 

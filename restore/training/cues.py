@@ -1,7 +1,8 @@
-"""Make the cues: learn from running text which words stand around a negation that a channel dropped.
+"""Make the cues: learn from running text which words stand around one that turns the sense and that a channel dropped.
 
-Text is stripped; a gap from which a negation was dropped is an example of one, all other gaps are of none. Of these an
-eighth is drawn, each counting for eight. The weights are learned by AdaGrad (Duchi et al. 2011) in small batches.
+Text is stripped; a gap from which a negation was dropped is an example of one, all other gaps are of none, and so for
+each kind of `restore.flags`. Of the others an eighth is drawn, each counting for eight. The weights are learned by AdaGrad
+(Duchi et al. 2011) in small batches.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,21 +22,18 @@ from restore.bundle import Bundle, write_bundle
 from restore.channel import Channel, get_channel
 from restore.cues import BITS, FILE, FORMAT, REACH, VERSION, Keys, features, keys
 from restore.errors import InputError
-from restore.tensors import write_tensors
+from restore.flags import WORDS, flag_words
+from restore.tensors import Array, write_tensors
 from restore.training.documents import read_documents
 
-NEGATION = re.compile(
-    r"(?<![\w'])(?:no|not|nor|never|none|neither|nobody|nothing|cannot"
-    r"|(?:ai|are|ca|could|did|does|do|had|has|have|is|might|must|need|ought|sha|should|was|were|wo|would)n['\u2019]t)"
-    r"(?![\w'\u2019])",
-    re.IGNORECASE,
-)
+EDGE = 128
+"""The label of what is no gap."""
 SHARE = 8
-"""One of so many gaps without a negation is learned from."""
-PASSES, BATCH, RATE, DECAY = 2, 1024, 0.1, 1e-5
+"""One of so many gaps without a word of the kind is learned from."""
+PASSES, BATCH, RATE, DECAY = 2, 1024, 0.1, 1e-4
 
-ABOUT = "Weights of words around a dropped negation, hashed; see restore/cues.py."
-NO_EXAMPLES = "{files}: no negation was dropped in them; give more text, or another channel"
+ABOUT = "Weights of words around a dropped negation, pronoun or word of direction, hashed; see restore/cues.py."
+NO_EXAMPLES = "{files}: nothing that turns the sense was dropped in them; give more text, or another channel"
 
 
 class Examples(NamedTuple):
@@ -42,7 +41,7 @@ class Examples(NamedTuple):
 
     Attributes:
         whole, start: hashes, see `restore.cues.keys`.
-        label: 1 for a token before which a negation was dropped, 0 for another, 2 for the room between documents.
+        label: for each token a bit for each kind of word that was dropped before it; `EDGE` for the room between documents.
         weight: how much each counts.
     """
 
@@ -53,21 +52,28 @@ class Examples(NamedTuple):
 
 
 def read_examples(document: str, channel: Channel) -> tuple[Keys, Keys, NDArray[np.uint8]]:
-    """Return a document's tokens as hashes, and before which of them a negation was dropped."""
+    """Return a document's tokens as hashes, and which kinds of words were dropped before each of them."""
     tokens = channel.tokens(document)
     starts = [token.start for token in tokens]
+    kept = set(starts)
     whole, start = keys([token.text for token in tokens])
-    label = np.full(len(whole), 2, np.uint8)
+    label = np.full(len(whole), EDGE, np.uint8)
     label[REACH : REACH + len(tokens) + 1] = 0
-    for match in NEGATION.finditer(document):
-        label[REACH + bisect_right(starts, match.start())] = 1
-    # One that is kept (`never` under many channels) was not dropped.
-    ends = [token.end for token in tokens]
-    for place, (left, right) in enumerate(zip(starts, ends, strict=True)):
-        if label[REACH + place + 1] == 1 and NEGATION.fullmatch(document, left, right):
-            label[REACH + place + 1] = 0
-    label[len(whole) - 2 :] = 2
+    pattern, bits = _words()
+    for match in pattern.finditer(document):
+        if match.start() not in kept:
+            word = match.group().lower().replace("\u2019", "'")
+            label[REACH + bisect_right(starts, match.start())] |= bits[word]
     return whole, start, label
+
+
+@lru_cache(maxsize=1)
+def _words() -> tuple[re.Pattern[str], dict[str, int]]:
+    """Return a pattern of the words of all kinds, and the bit of each."""
+    bits = {word: 1 << number for number, kind in enumerate(WORDS) for word in flag_words()[kind]}
+    words = "|".join(sorted(map(re.escape, bits), key=len, reverse=True)).replace("'", "['\u2019]")
+    # A pronoun may have a clitic: he's, they're.
+    return re.compile(rf"(?<![\w'\u2019])(?:{words})(?!\w|['\u2019][a-z]{{3}})", re.IGNORECASE), bits
 
 
 def collect(files: Sequence[Path], channel: Channel, weights: Mapping[str, float]) -> Examples:
@@ -83,14 +89,15 @@ def collect(files: Sequence[Path], channel: Channel, weights: Mapping[str, float
     return Examples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def learn(examples: Examples, seed: int = 0) -> tuple[NDArray[np.float32], float]:
-    """Return the weights and the bias."""
+def learn(examples: Examples, kind: int, seed: int = 0) -> tuple[NDArray[np.float32], float]:
+    """Return the weights and the bias for the kind of a number in `WORDS`."""
     chance = np.random.default_rng(seed)
-    found = np.flatnonzero(examples.label == 1)
-    others = np.flatnonzero(examples.label == 0)
+    is_kind = (examples.label >> kind) & 1
+    found = np.flatnonzero(is_kind * (examples.label < EDGE))
+    others = np.flatnonzero((is_kind == 0) & (examples.label < EDGE))
     others = chance.choice(others, max(1, len(others) // SHARE), replace=False)
     at = np.concatenate([found, others])
-    wanted = (examples.label[at] == 1).astype(np.float32)
+    wanted = np.concatenate([np.ones(len(found), np.float32), np.zeros(len(others), np.float32)])
     weight = examples.weight[at] * np.where(wanted > 0, 1, SHARE).astype(np.float32)
     weight /= examples.weight.mean()
     weights = np.zeros(1 << BITS, np.float32)
@@ -119,7 +126,7 @@ def train_cues(
     weights: Mapping[str, float] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
-    """Learn the cues of dropped negations and write them as a bundle.
+    """Learn the cues of dropped words and write them as a bundle.
 
     Args:
         files: running text, documents closed by a line %%%.
@@ -129,29 +136,33 @@ def train_cues(
         progress: told what is being done.
 
     Raises:
-        InputError: a file cannot be read, or no negation was dropped in any.
+        InputError: a file cannot be read, or nothing of the kind was dropped in any.
     """
     way = get_channel(channel)
     if progress is not None:
         progress("reading")
     examples = collect(files, way, weights or {})
-    if not (examples.label == 1).any():
+    arrays: dict[str, Array] = {}
+    counts = {}
+    for number, kind in enumerate(WORDS):
+        counts[kind] = int(((examples.label >> number) & (examples.label < EDGE)).sum())
+        if not counts[kind]:
+            continue
+        if progress is not None:
+            progress(f"learning {kind} from {counts[kind]:,} examples")
+        learned, bias = learn(examples, number)
+        scale = float(max(1e-9, np.abs(learned).max()) / 127)
+        arrays[f"{kind}.weights"] = np.clip(np.round(learned / scale) + 128, 0, 255).astype(np.uint8)
+        arrays[f"{kind}.scale"] = np.array([scale], np.float32)
+        arrays[f"{kind}.bias"] = np.array([bias], np.float32)
+    if not arrays:
         raise InputError(NO_EXAMPLES.format(files=", ".join(map(str, files))))
-    if progress is not None:
-        progress(f"learning from {int((examples.label == 1).sum()):,} negations")
-    learned, bias = learn(examples)
-    scale = float(max(1e-9, np.abs(learned).max()) / 127)
-    arrays = {
-        "weights": np.clip(np.round(learned / scale) + 128, 0, 255).astype(np.uint8),
-        "scale": np.array([scale], np.float32),
-        "bias": np.array([bias], np.float32),
-    }
     card = {
         "about": ABOUT,
         "command": "restore train cues",
         "channel": way.name,
         "weights": dict(weights or {}),
-        "negations": int((examples.label == 1).sum()),
-        "gaps": int((examples.label < 2).sum()),
+        "examples": counts,
+        "gaps": int((examples.label < EDGE).sum()),
     }
     return write_bundle(out, FORMAT, VERSION, {FILE: lambda path: write_tensors(path, arrays)}, card)

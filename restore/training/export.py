@@ -21,7 +21,7 @@ from restore.models.shape import Shape
 from restore.tensors import map_tensors, write_tensors
 from restore.training.graph import build
 from restore.training.pairs import Window
-from restore.training.quantise import Rounded, int8_linear, moments, rounded, turned
+from restore.training.quantise import LEVELS, Rounded, int8_linear, moments, rounded, turned
 
 Array = npt.NDArray[Any]
 
@@ -65,10 +65,10 @@ def export(
     integers: dict[str, Rounded] = {}
     for name, weight in weights.items():
         kind = name.rpartition(".")[2]
-        if kind in ("qkv", "out", "up", "down"):
+        if kind in LEVELS:
             progress(f"rounding {name}")
-            integers[name] = rounded(weight, sums.get(name))
-    integers[HEAD_WEIGHT] = rounded(weights["head"])  # also read as the embedding, which the moment knows nothing of
+            full = HEAD_WEIGHT if name == "head" else name
+            integers[full] = rounded(weight, sums.get(full), LEVELS[kind])
     graph, constants = build(shape, weights, int8_linear(integers))
     if EMBEDDING in weights:
         table = rounded(weights[EMBEDDING])
@@ -80,9 +80,10 @@ def export(
         GRAPH: lambda path: _write_bytes(path, graph),
         TOKENIZER: lambda path: _write_bytes(path, (folder / TOKENIZER).read_bytes()),
     }
+    how = {"shape": shape.as_dict(), "levels": LEVELS, "windows": len(texts)}
     for number, group in enumerate(_grouped(packed), 1):
         files[f"weights-{number}.safetensors"] = lambda path, group=group: write_tensors(path, group)  # type: ignore[misc]
-    return write_bundle(out, FORMAT, VERSION, files, {**(card or {}), "shape": shape.as_dict()})
+    return write_bundle(out, FORMAT, VERSION, files, {**(card or {}), **how})
 
 
 def sequence(tokenizer: Tokenizer, window: Window) -> list[int]:

@@ -1,7 +1,7 @@
 """Interpolated modified Kneser-Ney estimates over a stream of ids, with cut-offs, pruning and weights; numpy only.
 
-The estimate is that of Chen & Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling"
-(Harvard TR-10-98, 1998), section 4.1. With h a context and h' the same less its first word,
+The estimate is the modified Kneser-Ney smoothing of Chen & Goodman, "An Empirical Study of Smoothing Techniques for
+Language Modeling" (Harvard TR-10-98, 1998). With h a context and h' the same less its first word,
 
     P(w | h) = (a(hw) - D(a(hw))) / sum_v a(hv)  +  gamma(h) P(w | h')
 
@@ -9,9 +9,9 @@ where a(x) is the count of x at the highest order and for whatever begins a docu
 distinct words seen before x; D has one value each for counts of 1, 2 and 3 or more, estimated for each order from the
 counts of counts. The lowest order falls back on the uniform distribution.
 
-- **Kept n-grams.** Only some n-grams are kept, by cut-off (fewer occurrences are dropped) and then by how much the
-  model's likelihood would lose (Stolcke, "Entropy-based Pruning of Backoff Language Models", 1998, equation 10). What is
-  not kept gives its share to gamma, so that P sums to one whatever is dropped. An n-gram is kept with its prefix and its suffix.
+- **Kept n-grams.** Only some n-grams are kept, by cut-off (what occurs less is dropped) and then by how much the model
+  would lose without each (as in Stolcke, "Entropy-based Pruning of Backoff Language Models", 1998). What is not kept
+  gives its share to gamma, so that P sums to one whatever is dropped. An n-gram is kept with its prefix and its suffix.
 - **Weights.** A token of weight 0.5 counts half: the discounts stay those of the whole counts, but the share of an
   n-gram is W(hw) (1 - D(a)/a) / sum_v W(hv), with W the sum of its tokens' weights (at lower orders, the sum over the
   words before it of their mean weight). All weights 1 give the formula above.
@@ -44,7 +44,7 @@ class Counts:
     mass: Floats
     """Occurrences in the text, each by its weight."""
     share: Floats
-    """(a(hw) - D) / sum_v a(hv): the discounted share of the n-gram in its context."""
+    """The discounted share of the n-gram in its context: (a(hw) - D) / sum_v a(hv), or what weights make of it."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def _sum_by(keys: Keys, values: npt.NDArray[np.floating]) -> tuple[Keys, npt.NDA
 
 
 def _discounts(adjusted: npt.NDArray[np.int64]) -> Floats:
-    """Return D for counts 0 (none), 1, 2 and 3 or more: Chen & Goodman 1998, equation 26."""
+    """Return D for counts 0 (none), 1, 2 and 3 or more: estimated as Chen & Goodman do."""
     n1, n2, n3, n4 = (float(np.count_nonzero(adjusted == times)) for times in range(1, 5))
     if not (n1 and n2 and n3 and n4):
         return np.array([0.0, *_FALLBACK])

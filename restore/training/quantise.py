@@ -9,7 +9,7 @@ cannot be turned beforehand, because of the product there: it is multiplied by s
 given how inputs go together in real text (GPTQ: Frantar et al. 2022, https://arxiv.org/abs/2210.17323). Against plain
 rounding this leaves a sixth of the divergence.
 
-**63 levels each way, not 127.** Processors without VNNI add two products of a byte and a signed byte in 16 bits, which
+**63 levels each way at most, not 127.** Processors without VNNI add two products of a byte and a signed byte in 16 bits, which
 overflow beyond 64 levels. So all processors give the same sums.
 """
 
@@ -33,8 +33,9 @@ from restore.training.graph import MICROSOFT, Builder, build, float_linear
 Array = npt.NDArray[Any]
 Weights = dict[str, Array]
 
-LEVELS = 63
-"""The largest integer that a weight is rounded to."""
+MOST_LEVELS = 63
+LEVELS = {"qkv": 63, "out": 40, "up": 52, "down": 63, "head": 48}
+"""The largest integer that each kind of weight is rounded to: fewer where it costs least, so that all stays below 100 MB."""
 BLOCK = 32
 """How many inner activations are spread over each other, at most."""
 _ACTIVATION_LEVELS, _ACTIVATION_ZERO = 127, 128
@@ -144,7 +145,7 @@ def moments(shape: Shape, weights: Mapping[str, Array], texts: Iterable[Sequence
     return sums
 
 
-def rounded(weight: Array, moment: Array | None = None, levels: int = LEVELS) -> Rounded:
+def rounded(weight: Array, moment: Array | None = None, levels: int = MOST_LEVELS) -> Rounded:
     """Round a weight to integers.
 
     Args:

@@ -138,7 +138,10 @@ def _as_bytes(column: pa.Array) -> list[bytes | None]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever pyarrow makes of a damaged file into one clear line: it has many kinds of errors."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except RestoreError:
+        raise
+    except Exception as error:
         raise InputError(UNREADABLE.format(path=path, why=reason(error))) from error

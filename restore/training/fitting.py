@@ -1,0 +1,207 @@
+"""Fit curves and rules to judged decisions: the numbers behind `restore train calibration`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.calibration import EDGE, Curve, Rule, logit
+from restore.decisions import INSERTED, KINDS
+from restore.evaluation.decisions import Event
+
+Array: TypeAlias = NDArray[np.float64]
+
+Fitter: TypeAlias = Callable[[Array, Array, Array], Curve]
+
+FOLDS = 5
+CELL = 20
+"""Events that are pooled at least before an isotonic curve is fitted, lest it follow single ones."""
+FEWEST = 60
+"""A kind with fewer events is given the curve of all that is inserted."""
+BUDGETS = {"negation": 1.9, "direction": 1.9, "person": 3.8}
+"""Flags for 100 restored words that are aimed at, those of words that were put in included."""
+
+
+def fit_isotonic(posteriors: Array, right: Array, weights: Array) -> Curve:
+    """Fit rising steps by pooling adjacent violators, weighted, and join their middles."""
+    order = np.argsort(posteriors, kind="stable")
+    x, y, w = posteriors[order], right[order], weights[order]
+    ends = np.flatnonzero(np.diff(x) > 0) + 1  # equal posteriors stay together
+    cuts, last = [0], 0
+    for end in ends.tolist():
+        if end - last >= CELL and len(x) - end >= CELL:
+            cuts.append(end)
+            last = end
+    total = np.add.reduceat(w, cuts)
+    cells = zip(np.add.reduceat(w * x, cuts).tolist(), np.add.reduceat(w * y, cuts).tolist(), total.tolist(), strict=True)
+    blocks: list[list[float]] = []
+    for cell in cells:
+        blocks.append(list(cell))
+        while len(blocks) > 1 and blocks[-2][1] * blocks[-1][2] >= blocks[-1][1] * blocks[-2][2]:
+            top = blocks.pop()
+            blocks[-1] = [below + above for below, above in zip(blocks[-1], top, strict=True)]
+    points = {round(block[0] / block[2], 6): round(block[1] / block[2], 6) for block in blocks}
+    return Curve("isotonic", tuple(points), tuple(points.values()))
+
+
+def fit_platt(posteriors: Array, right: Array, weights: Array) -> Curve:
+    """Fit a logistic curve on the posterior's logit by Newton's method, with a touch of ridge."""
+    clipped = np.clip(posteriors, EDGE, 1 - EDGE)
+    rows = np.stack([np.ones_like(clipped), np.log(clipped / (1 - clipped))], axis=1)
+    beta = fit_logistic(rows, right, weights)
+    slope = round(max(0.0, float(beta[1])), 6)
+    return Curve("platt", a=round(float(beta[0]), 6), b=slope, c=slope)
+
+
+def fit_beta(posteriors: Array, right: Array, weights: Array) -> Curve:
+    """Fit a beta curve, a logistic one on the posterior's logarithm and its complement's; a slope below 0 is left out."""
+    clipped = np.clip(posteriors, EDGE, 1 - EDGE)
+    columns = [np.ones_like(clipped), np.log(clipped), -np.log(1 - clipped)]
+    used = [0, 1, 2]
+    while True:
+        beta = fit_logistic(np.stack([columns[number] for number in used], axis=1), right, weights)
+        below = [number for number, value in zip(used, beta, strict=True) if number and value < 0]
+        if not below:
+            break
+        used.remove(below[0])
+    values = dict(zip(used, (round(float(value), 6) for value in beta), strict=True))
+    return Curve("beta", a=values[0], b=values.get(1, 0.0), c=values.get(2, 0.0))
+
+
+def fit_logistic(rows: Array, right: Array, weights: Array, ridge: float = 1e-3, steps: int = 50) -> Array:
+    """Return the weights of a logistic regression, by Newton's method.
+
+    Args:
+        rows: features, one row an event; a constant one among them.
+        right: 0 or 1 for each event.
+        weights: how much each event counts.
+        ridge: the penalty on squared weights.
+        steps: iterations at most.
+    """
+    beta = np.zeros(rows.shape[1])
+    for _ in range(steps):
+        chances = 1 / (1 + np.exp(-np.clip(rows @ beta, -30, 30)))
+        slope = rows.T @ (weights * (right - chances)) - ridge * beta
+        bend = (rows * (weights * chances * (1 - chances))[:, None]).T @ rows + ridge * np.eye(rows.shape[1])
+        move = np.linalg.solve(bend, slope)
+        beta = beta + np.clip(move, -4, 4)
+        if np.abs(move).max() < 1e-8:
+            break
+    return beta
+
+
+def log_loss(curve: Curve, posteriors: Array, right: Array, weights: Array) -> float:
+    """Return the mean log loss of a curve's probabilities, in nats."""
+    chances = np.clip([curve(posterior) for posterior in posteriors.tolist()], 1e-3, 1 - 1e-3)
+    losses = -np.where(right > 0, np.log(chances), np.log1p(-chances))
+    return float((weights * losses).sum() / weights.sum())
+
+
+def right_shares(documents: Sequence[Sequence[Event]], weights: Sequence[float]) -> dict[str, float]:
+    """Return the share of right decisions of each kind: all that a constant predictor knows."""
+    shares = {}
+    for kind in KINDS:
+        _, right, weight, _ = _table(documents, weights, (kind,))
+        if weight.sum():
+            shares[kind] = round(float((right * weight).sum() / weight.sum()), 6)
+    return shares
+
+
+def fit_curves(documents: Sequence[Sequence[Event]], weights: Sequence[float]) -> dict[str, Curve]:
+    """Fit a curve for each kind of decision.
+
+    Args:
+        documents: each document's decisions, judged.
+        weights: how much each document's decisions count.
+    """
+    pooled = _table(documents, weights, INSERTED)
+    curves = {}
+    for kind in KINDS:
+        table = _table(documents, weights, (kind,))
+        if len(table[0]) < FEWEST and kind in INSERTED:
+            table = pooled
+        if len(table[0]) >= FEWEST:
+            curves[kind] = _best(*table)
+    return curves
+
+
+def _table(
+    documents: Sequence[Sequence[Event]], weights: Sequence[float], kinds: Sequence[str]
+) -> tuple[Array, Array, Array, Array]:
+    rows = [
+        (event.posterior, event.right, weight, number)
+        for number, (events, weight) in enumerate(zip(documents, weights, strict=True))
+        for event in events
+        if event.kind in kinds
+    ]
+    posteriors, right, weight, number = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+    return posteriors, right, weight, number
+
+
+def _best(posteriors: Array, right: Array, weights: Array, documents: Array) -> Curve:
+    """Return the curve of the method that predicts documents it has not seen better."""
+    losses: dict[Fitter, float] = {fit_isotonic: 0.0, fit_platt: 0.0, fit_beta: 0.0}
+    for fold in range(FOLDS):
+        held = documents % FOLDS == fold
+        if held.all() or not held.any():
+            continue
+        for fit in losses:
+            curve = fit(posteriors[~held], right[~held], weights[~held])
+            losses[fit] += log_loss(curve, posteriors[held], right[held], weights[held]) * weights[held].sum()
+    return min(losses, key=lambda fit: losses[fit])(posteriors, right, weights)
+
+
+class SenseGap(NamedTuple):
+    """One gap and one kind of flag.
+
+    Attributes:
+        kind: the kind of flag.
+        wanted: whether the original had a word of the kind there.
+        posterior: the search's, of a word of the kind.
+        cue: what the words around it say, in log odds.
+        put_in: whether the restored text has a word of the kind there.
+    """
+
+    kind: str
+    wanted: bool
+    posterior: float
+    cue: float
+    put_in: bool
+
+
+def fit_rules(
+    documents: Sequence[Sequence[SenseGap]], words: Sequence[int], weights: Sequence[float]
+) -> dict[str, Rule]:
+    """Fit how probable words of each kind are, and choose from where they are flagged: as often as `BUDGETS` allow.
+
+    Args:
+        documents: each document's gaps.
+        words: how many words each restored document has.
+        weights: how much each document counts.
+    """
+    rules = {}
+    for kind, budget in BUDGETS.items():
+        table = [
+            (logit(gap.posterior), gap.cue, gap.wanted, gap.put_in, weight)
+            for gaps, weight in zip(documents, weights, strict=True)
+            for gap in gaps
+            if gap.kind == kind
+        ]
+        if not any(row[2] for row in table):
+            continue
+        posterior, cue, wanted, put_in, weight = np.array(table, dtype=np.float64).T
+        columns = [np.ones_like(posterior), posterior, *([cue] if cue.any() else [])]
+        beta = [*fit_logistic(np.stack(columns, axis=1), wanted, weight).tolist(), 0.0][:3]
+        rule = Rule(*(round(value, 4) for value in beta))
+        chances = np.array([rule.chance(1 / (1 + math.exp(-p)), c) for p, c in zip(posterior, cue, strict=True)])
+        allowed = budget * float(np.dot(words, weights)) / 100 - float(weight[put_in > 0].sum())
+        free = np.argsort(-chances[put_in == 0], kind="stable")
+        upto = np.searchsorted(np.cumsum(weight[put_in == 0][free]), allowed)
+        threshold = float(chances[put_in == 0][free][upto]) + 1e-6 if upto < len(free) else 0.0
+        rules[kind] = replace(rule, threshold=round(min(1.0, threshold), 6))
+    return rules

@@ -1,0 +1,97 @@
+"""`restore explain`, readability, `--nbest`: what a person is shown."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from restore import RestoreError, Restorer, strip_text
+from restore.cli.explain import explain_command
+from restore.cli.text import text_command
+from restore.explanation import explain
+
+TEXT = "official said monday found compelling reason stop removal men. they met minister friday"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "stripped.txt"
+    path.write_text(TEXT)
+    return str(path)
+
+
+def test_sentences_share_out_the_history(fast: Restorer) -> None:
+    result = fast.restore(TEXT)
+    sentences = explain(result)
+    assert " ".join(sentence.text for sentence in sentences).split() == result.text.split()
+    assert " ".join(sentence.given for sentence in sentences).split() == TEXT.split()
+    assert [edit for sentence in sentences for edit in sentence.edits] == list(result.edits)
+    assert [flag for sentence in sentences for flag in sentence.flags] == list(result.flags)
+    assert [kept.text for sentence in sentences for kept in sentence.kept] == ["they"]
+    assert explain(fast.restore(""))[0].text == ""
+
+
+def test_explains_in_lines(file: str) -> None:
+    done = CliRunner().invoke(explain_command, [file, "--engine", "fast"])
+    assert done.exit_code == 0
+    for word in ("restored, not the original", "confidence", "given", "put in", "recased", "kept", "in all"):
+        assert word in done.output
+    assert "\x1b" not in done.output
+
+
+def test_explains_as_json(file: str) -> None:
+    done = CliRunner().invoke(explain_command, [file, "--engine", "fast", "--json", "--conservative"])
+    whole = json.loads(done.output)
+    assert strip_text(whole["text"]).split() == [word.strip(".") for word in TEXT.split() if word != "they"]
+    assert {"text", "given", "confidence", "edits", "flags", "kept", "repairs"} <= whole["sentences"][0].keys()
+
+
+def test_nbest(file: str) -> None:
+    done = CliRunner().invoke(text_command, [file, "--engine", "fast", "--nbest", "3"])
+    assert done.exit_code == 0
+    assert done.output.count("%") >= 4
+    whole = json.loads(CliRunner().invoke(text_command, [file, "--engine", "fast", "--nbest", "3", "--json"]).output)
+    assert "".join(readings[0]["text"] for readings in whole["nbest"]) == whole["text"]
+
+
+@pytest.mark.parametrize(
+    ("args", "status"), [(["--conservative"], 0), (["--fluent"], 0), (["--min-confidence", "2"], 2)]
+)
+def test_confidence_options(file: str, args: list[str], status: int) -> None:
+    assert CliRunner().invoke(text_command, [file, "--engine", "fast", *args]).exit_code == status
+
+
+def test_readability_needs_no_network(fast: Restorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("textstat")
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the network was asked")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    result = fast.restore(TEXT)
+    ease = result.readability()
+    assert ease.before.keys() == ease.after.keys()
+    assert ease.after["flesch_reading_ease"] > ease.before["flesch_reading_ease"]
+    assert "short sentences" in ease.caution
+    before, after = fast.perplexity(result.source), fast.perplexity(result.source, result.text)
+    assert before is not None
+    assert after is not None
+    assert after < before
+    assert fast.perplexity("", "") is None
+
+
+def test_readability_names_the_extra(fast: Restorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from restore.readability import _packages
+
+    _packages.cache_clear()
+    monkeypatch.setitem(sys.modules, "textstat", None)
+    with pytest.raises(RestoreError, match=r"restore-prose\[readability\]"):
+        fast.restore("official said").readability()
+    _packages.cache_clear()
