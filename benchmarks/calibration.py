@@ -111,7 +111,7 @@ def report(found: dict[str, Measured], rates: dict[str, float], resamples: int) 
             "rank_correlation": {
                 name: round(rank_correlation(measured.confidences, values), 3) for name, values in measured.scores.items()
             },
-            "risk_coverage": risk_coverage(measured.documents, lambda event: event.kind != "sentence"),
+            "risk_coverage": risk_coverage(measured.documents),
             "sense": measured.sense.to_dict(),
             "examples": examples[::step][:EXAMPLES],
         }
@@ -130,7 +130,8 @@ def markdown(engine: str, name: str, sources: dict[str, Any]) -> Iterator[str]:
         yield "Expected calibration error in percent (95 % interval), and Brier score: of the search's posterior, of the "
         yield "calibrated confidence, and of the share that was right in the odd documents as a constant. Floor: the error "
         yield "that the calibrated confidences would show if they were the true probabilities.\n"
-        heads = ("decisions", "right", "ECE posterior", "calibrated", "constant", "floor", "Brier posterior", "calibrated", "constant")
+        heads = ("decisions", "right", "ECE posterior", "calibrated", "constant", "floor")
+        heads += ("Brier posterior", "calibrated", "constant")
         yield f"| kind | {' | '.join(heads)} |"
         yield "|---|" + "---:|" * len(heads)
         for kind in (*KINDS, "rare kinds", "inserted"):
@@ -148,6 +149,13 @@ def markdown(engine: str, name: str, sources: dict[str, Any]) -> Iterator[str]:
         yield ""
         found = ", ".join(f"{label} {value:.2f}" for label, value in rows["rank_correlation"].items())
         yield f"Rank correlation of a document's confidence with: {found}.\n"
+        yield "| min-confidence | insertions that stay | of these wrong | of the right ones that stay |"
+        yield "|---|---:|---:|---:|"
+        for point in rows["risk_coverage"][::2]:
+            yield f"| {point['min_confidence']:.1f} | " + " | ".join(
+                percent(point[name]) for name in ("coverage", "risk", "kept_right")
+            ) + " |"
+        yield ""
         yield "| flags | in 100 words of originals | restored | flagged | restored or flagged | flags in 100 words |"
         yield "|---|---:|---:|---:|---:|---:|"
         for kind, row in rows["sense"].items():

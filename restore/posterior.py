@@ -158,28 +158,29 @@ def _posteriors(stages: Sequence[Stage], ends: Sequence[Hypothesis]) -> list[lis
 
 def _weigh(stage: Stage, chances: list[float]) -> tuple[Choice, list[float]]:
     """Return what there was to choose from in a stage, and the worth of each of its arcs."""
-    gaps: dict[tuple[str, ...], float] = defaultdict(float)
+    # Many arcs take different forms after the same gap, so gaps are looked at once.
+    parents: dict[int, Hypothesis] = {}
+    shares: dict[int, float] = defaultdict(float)
     forms: dict[str, float] = defaultdict(float)
-    units: dict[str, float] = defaultdict(float)
-    contents = []
     for arc, chance in zip(stage.arcs, chances, strict=True):
-        steps = steps_between(arc.parent.step, arc.parent.origin.step)
-        content = tuple(step.text for step in steps)
-        contents.append(steps)
-        gaps[content] += chance
-        for unit in set(content):
-            units[unit] += chance
+        parents[id(arc.parent)] = arc.parent
+        shares[id(arc.parent)] += chance
         if arc.growth is not None:
             forms[arc.growth.item.text] += chance
+    gaps: dict[tuple[str, ...], float] = defaultdict(float)
+    units: dict[str, float] = defaultdict(float)
+    contents: dict[int, list[Step]] = {}
+    for key, parent in parents.items():
+        steps = contents[key] = steps_between(parent.step, parent.origin.step)
+        content = tuple([step.text for step in steps])
+        gaps[content] += shares[key]
+        for unit in set(content):
+            units[unit] += shares[key]
+    values = {key: sum([units[step.text] - _threshold(step) for step in steps]) for key, steps in contents.items()}
     worths = []
-    for arc, chance, steps in zip(stage.arcs, chances, contents, strict=True):
-        worth = PATH_WEIGHT * math.log(max(chance, 1e-12))
-        for step in steps:
-            is_word = isinstance(step.what, Insertion) and step.what.kind == "word"
-            worth += units[step.text] - (WORD_THRESHOLD if is_word else MARK_THRESHOLD)
-        if arc.growth is not None:
-            worth += forms[arc.growth.item.text]
-        worths.append(worth)
+    for arc, chance in zip(stage.arcs, chances, strict=True):
+        worth = PATH_WEIGHT * math.log(max(chance, 1e-12)) + values[id(arc.parent)]
+        worths.append(worth + forms[arc.growth.item.text] if arc.growth is not None else worth)
     choice = Choice(
         tuple(sorted(gaps.items(), key=lambda pair: -pair[1])[:MOST_ALTERNATIVES]),
         tuple(sorted(forms.items(), key=lambda pair: -pair[1])[:MOST_ALTERNATIVES]),
@@ -188,6 +189,13 @@ def _weigh(stage: Stage, chances: list[float]) -> tuple[Choice, list[float]]:
     return choice, worths
 
 
+def _threshold(step: Step) -> float:
+    is_word = isinstance(step.what, Insertion) and step.what.kind == "word"
+    return WORD_THRESHOLD if is_word else MARK_THRESHOLD
+
+
 def _log_sum(values: Sequence[float]) -> float:
+    if len(values) == 1:
+        return values[0]
     most = max(values)
-    return most + math.log(sum(math.exp(value - most) for value in values))
+    return most + math.log(sum([math.exp(value - most) for value in values]))

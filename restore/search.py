@@ -126,13 +126,15 @@ class Search:
         """Move the best on to the next stacks, and remember how each of them, and of the others, got there."""
         decoder = self._decoder
         targets: dict[Hashable, Hypothesis] = {}
+        keys: dict[int, Hashable | None] = {}
         for growth, key in decoder.recombined(done):
+            keys[id(growth)] = key
             made = decoder.made(growth)
             stacks[index + growth.item.span].append(made)
             targets[id(growth) if key is None else key] = made
         arcs = []
         for growth in done[:MOST_ARCS] if self._posteriors else ():
-            key = decoder.future(growth)
+            key = keys[id(growth)] if id(growth) in keys else decoder.future(growth)
             arcs.append(Arc(growth.parent, growth, targets.get(id(growth) if key is None else key)))
         return Stage(index, live, arcs)
 

@@ -141,7 +141,7 @@ def test_ranks_and_risk() -> None:
     assert rank_correlation([1, 1, 2], [3, 3, 1]) == pytest.approx(-1)
     assert np.isnan(rank_correlation([1, 2], [1, 2]))
     events = [Judged("word", 0.5, 0.1 * number, number > 4) for number in range(10)]
-    points = risk_coverage([events], lambda event: True, (0.0, 0.45))
+    points = risk_coverage([events], (0.0, 0.45))
     assert points[0]["coverage"] == 1
     assert points[1] == {"min_confidence": 0.45, "coverage": 0.5, "risk": 0.0, "kept_right": 1.0}
 

@@ -10,7 +10,7 @@ stands beside it, its *floor*, by simulation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -125,7 +125,8 @@ def calibration_by_kind(
 
     Returns:
         By kind: `events`, `right` (a share), `ece` and `brier` with `before` (the posterior), `after` (the confidence)
-        and `constant` each, the calibrated confidence's `floor`, and the `bins` of the reliability diagram. Kinds under 300 events are pooled.
+        and `constant` each, the calibrated confidence's `floor`, and the `bins` of the reliability diagram. Kinds under 300
+        events are pooled.
     """
     counts = {kind: sum(event.kind == kind for events in documents for event in events) for kind in KINDS}
     groups: dict[str, tuple[str, ...]] = {kind: (kind,) for kind in KINDS if counts[kind] >= FEWEST}
@@ -187,26 +188,26 @@ def _ranks(values: Sequence[float]) -> Array:
 
 
 def risk_coverage(
-    documents: Sequence[Sequence[Judged]], droppable: Callable[[Judged], bool], thresholds: Sequence[float] = THRESHOLDS
+    documents: Sequence[Sequence[Judged]], thresholds: Sequence[float] = THRESHOLDS
 ) -> list[dict[str, float]]:
     """Return the points of the risk-coverage curve for `--min-confidence`.
 
+    Only insertions that may be left out count: marks that end sentences stay whatever their confidence.
+
     Args:
         documents: each document's decisions, with nothing left out.
-        droppable: tells which insertions a threshold may leave out.
         thresholds: the least confidences to try.
 
     Returns:
         For each threshold: `coverage`, the share of insertions that stay; `risk`, the share of those that are wrong;
         `kept_right`, the share of the right insertions that stay.
     """
-    events = [event for events in documents for event in events if event.kind in INSERTED]
+    events = [event for events in documents for event in events if event.kind in INSERTED and event.kind != "sentence"]
     confidence = np.array([event.confidence for event in events])
     right = np.array([event.right for event in events])
-    free = np.array([droppable(event) for event in events])
     points = []
     for threshold in thresholds:
-        stays = ~free | (confidence >= threshold)
+        stays = confidence >= threshold
         kept = int(stays.sum())
         points.append(
             {

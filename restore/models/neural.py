@@ -13,7 +13,7 @@ All that several searches ask is answered in one run of the network. Texts that 
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
@@ -110,7 +110,8 @@ class NeuralModel:
 
     def begin(self, source: Sequence[str], prefix: str = "") -> State:
         """Return the state at the start of a text or window. It is read when it is first asked about."""
-        return State(Lane(self._pool, prompt_of(self._tokenizer, source, prefix)))
+        lane = Lane(self._pool, prompt_of(self._tokenizer, source, prefix))
+        return State(lane, lane.root, lane.prompt[-1:])
 
     def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
         """Return the pieces of a unit, or of a run of marks."""
@@ -122,20 +123,24 @@ class NeuralModel:
 
     def key(self, state: State, pending: int | tuple[int, ...] | None) -> Hashable | None:
         """Return the text, by its name: hypotheses that have the same pieces have the same future."""
-        return state.lane.serial, state.name, pending
+        return state.lane.serial, state.node.name, pending
 
     def expand(self, requests: Sequence[Request]) -> list[Expansion]:
         """Feed what is pending and look ahead, all requests in as few runs as there is room for."""
         with self._lock:
-            self._read({id(request.state.lane): request.state.lane for request in requests}.values())
+            lanes = list({request.state.lane.serial: request.state.lane for request in requests}.values())
+            self._read(lanes)
+            for lane in lanes:
+                lane.begin_round()
+            asked = [_Asked(request) for request in requests]
             expansions: list[Expansion] = []
             at = 0
-            while at < len(requests):
+            while at < len(asked):
                 end, rows = at, 0
-                while end < len(requests) and (end == at or rows + _size(requests[end]) <= MOST_ROWS):
-                    rows += _size(requests[end])
+                while end < len(asked) and (end == at or rows + len(asked[end].pieces) <= MOST_ROWS):
+                    rows += len(asked[end].pieces)
                     end += 1
-                expansions.extend(self._write(requests[at:end]))
+                expansions.extend(self._write(asked[at:end]))
                 at = end
             return expansions
 
@@ -150,7 +155,7 @@ class NeuralModel:
         rows: Floats = found[np.arange(len(found)), np.array(pieces[len(prompt) :])]
         return rows
 
-    def _read(self, lanes: Iterable[Lane]) -> None:
+    def _read(self, lanes: Sequence[Lane]) -> None:
         """Feed the prompts of new lanes, all but the last piece of each."""
         waiting = [lane for lane in lanes if not lane.filled]
         while waiting:
@@ -171,35 +176,30 @@ class NeuralModel:
                 self._pool.data[:, place, :, : len(feed.pieces)] = new[feed.lane, :, :, : len(feed.pieces)]
             del waiting[:number]
 
-    def _write(self, requests: Sequence[Request]) -> list[Expansion]:
+    def _write(self, asked: Sequence[_Asked]) -> list[Expansion]:
         """Feed pieces of texts, keep their keys and values, and look ahead."""
-        numbers = [request.state.lane.number for request in requests]
-        low, high = min(numbers), max(numbers) + 1
-        feeds, states = [], []
-        kept: list[int] = []  # for each row, its slot, or -1
-        for request, number in zip(requests, numbers, strict=True):
-            feed = _feed(request, number - low)
-            feeds.append(feed)
-            state = request.state
-            if feed.position < state.length:  # asked again: nothing to keep
-                kept.append(-1)
-            else:
-                slots = state.lane.take(len(feed.pieces))
-                kept.extend(slots)
-                state = state.after(feed.pieces, slots)
-            states.append(state)
         shape, pool = self._shape, self._pool
+        states, slots = [], list[int]()
+        for one in asked:
+            lane, node = one.request.state.lane, one.node
+            if one.pieces is not one.again:
+                node = lane.add(node, one.pieces)
+            states.append(State(lane, node))
+            slots.extend([-1] if one.pieces is one.again else node.slots)
+        numbers = [state.lane.number for state in states]
+        low, high = min(numbers), max(numbers) + 1
+        feeds = [one.feed(number - low) for one, number in zip(asked, numbers, strict=True)]
         batch = batch_of(feeds, high - low, pool.slots, shape.heads // shape.groups, shape.positions)
         logprobs, new = self._run(batch, pool.data[:, low:high])
-        slots_of = np.array(kept)
-        rows = np.flatnonzero(slots_of >= 0)
-        lanes, places = batch.lanes[rows], batch.places[rows]
-        pool.data[:, lanes + low, :, slots_of[rows]] = new[lanes, :, :, places]
+        places = np.array(slots)
+        rows = np.flatnonzero(places >= 0)
+        lanes = batch.lanes[rows]
+        pool.data[:, lanes + low, :, places[rows]] = new[lanes, :, :, batch.places[rows]]
         expansions = []
-        for request, state, feed, first in zip(requests, states, feeds, batch.heads, strict=True):
-            passed = feed.pieces[feed.wanted + 1 :]
+        for one, state, first in zip(asked, states, batch.heads, strict=True):
+            passed = one.pieces[one.wanted + 1 :]
             known = [float(logprobs[first + number, piece]) for number, piece in enumerate(passed)]
-            expansions.append(_expansion(request, state, logprobs[first + len(passed)], known))
+            expansions.append(_expansion(one.request, state, logprobs[first + len(passed)], known))
         return expansions
 
     def _run(self, batch: Batch, past: Floats) -> tuple[Floats, Floats]:
@@ -278,19 +278,29 @@ def _ids(pending: int | tuple[int, ...] | None) -> tuple[int, ...]:
     return pending if isinstance(pending, tuple) else (pending,)
 
 
-def _size(request: Request) -> int:
-    return max(1, len(request.state.unfed) + len(_ids(request.pending)))
+class _Asked:
+    """A request, with what has to be fed for it: pieces after a node that has its slots."""
 
+    __slots__ = ("again", "node", "pieces", "request", "wanted")
 
-def _feed(request: Request, lane: int) -> Feed:
-    """Return what has to be fed for a request."""
-    state: State = request.state
-    pending = _ids(request.pending)
-    pieces = state.unfed + pending
-    prompt = len(state.lane.prompt) - 1
-    if not pieces:  # asked again: feed the last piece once more, without what is kept of it
-        return Feed(lane, (state.last,), state.length - 1, prompt, state.seen[:-1])
-    return Feed(lane, pieces, state.length, prompt, state.seen, len(state.unfed) - (not pending))
+    def __init__(self, request: Request) -> None:
+        state: State = request.state
+        pending = _ids(request.pending)
+        self.request = request
+        self.node, refed = state.lane.ask(state.node)
+        self.pieces = refed + state.unfed + pending
+        self.wanted = len(refed) + len(state.unfed) - (not pending)
+        self.again: tuple[int, ...] | None = None
+        if not self.pieces:  # the last piece once more, to see again what follows it; nothing of it is kept
+            self.pieces = self.again = self.node.pieces[-1:]
+            self.wanted = 0
+
+    def feed(self, lane: int) -> Feed:
+        """Return what to feed, in a run where the lane has this number."""
+        node, prompt = self.node, len(self.request.state.lane.prompt) - 1
+        if self.again is not None:
+            return Feed(lane, self.pieces, node.length - 1, prompt, node.seen[:-1])
+        return Feed(lane, self.pieces, node.length, prompt, node.seen, self.wanted)
 
 
 def _expansion(request: Request, state: State, logprobs: Floats, passed: list[float]) -> Expansion:

@@ -5,13 +5,18 @@
                            a text       a piece of it, in any order: what a piece sees is said by numbers of slots
 
 A *lane* holds one text, or window of one: the prompt in its first slots, then whatever its hypotheses have written, each
-piece once. A *state* is a node of the tree of hypotheses: it owns the slots of the pieces that it added, knows the
-numbers of all it sees, and holds its parent. When nothing refers to a state any more, its slots are free; when the
-last state of a lane is gone, so is the lane. Nobody has to say so: Python's reference counts do.
+piece once. Hypotheses are a tree of *nodes*: a node owns the slots of the pieces that it added to its parent's.
+
+**Who frees slots.** Rounding makes a network sensitive to the order in which sums are taken, and that is the order of
+slots. So that a text's slots depend on that text alone, and not on when Python happens to collect garbage, they are
+freed by a rule: when a lane is full, a node goes whose text, and all that grew from it, has not been asked about for
+`KEPT_ROUNDS` rounds. Should it be asked about after all, its pieces are fed again. A lane itself is freed when nothing
+refers to it.
 """
 
 from __future__ import annotations
 
+import gc
 from itertools import count
 
 import numpy as np
@@ -21,6 +26,9 @@ from restore.models.shape import Shape
 
 SLOT_STEP = 64
 """By how many slots a pool grows; a run reads all slots of its lanes, used or not."""
+
+KEPT_ROUNDS = 24
+"""For how many rounds a text may go unasked; a form that stands for several input tokens waits for a few."""
 
 Slots = npt.NDArray[np.int32]
 NONE_SEEN: Slots = np.empty(0, np.int32)
@@ -54,6 +62,8 @@ class Pool:
             self.data = self._empty(1, _rounded(slots))
             self._free = {0}
         if not self._free:
+            gc.collect()  # searches that are done may hold lanes in circles
+        if not self._free:
             lanes = self.lanes
             self._resize(2 * lanes, self.slots)
             self._free.update(range(lanes, 2 * lanes))
@@ -81,29 +91,68 @@ def _rounded(slots: int) -> int:
     return -(-slots // SLOT_STEP) * SLOT_STEP
 
 
+class Node:
+    """A text so far, as what it adds to a shorter one.
+
+    Attributes:
+        parent: the shorter text; None for the prompt alone.
+        pieces, slots: the pieces added, and the slots of their keys and values; no slots once they are freed.
+        seen: the slots of all pieces after the prompt, in order; empty once they are freed.
+        length: how many pieces there are, the prompt's included but for its last.
+        name: the same for two nodes of a lane that have the same pieces.
+        round: when it was last asked about, in rounds of its lane.
+        sweep: the last sweep of the lane that found it in use.
+    """
+
+    __slots__ = ("length", "name", "parent", "pieces", "round", "seen", "slots", "sweep")
+
+    def __init__(
+        self, parent: Node | None, pieces: tuple[int, ...], slots: list[int], seen: Slots, length: int, name: int
+    ) -> None:
+        self.parent = parent
+        self.pieces = pieces
+        self.slots = slots
+        self.seen = seen
+        self.length = length
+        self.name = name
+        self.round = 0
+        self.sweep = 0
+
+    @property
+    def freed(self) -> bool:
+        """Whether its pieces must be fed again before anything can be added."""
+        return self.parent is not None and not self.slots
+
+
 class Lane:
     """One text in work.
 
     Attributes:
-        prompt: the pieces that every hypothesis begins with. All but the last stand in the first slots once `filled`;
+        prompt: the pieces that every hypothesis begins with. All but the last stand in the first slots once it is filled;
             the last is fed with the first request, whose answer is what follows it.
+        root: the node of the prompt.
         number: the lane's place in the pool, once it is filled.
-        names: for (name of a text, next piece), the name of the longer text; 0 is the prompt alone.
-        serial: distinguishes the lanes of a pool for ever.
+        serial: distinguishes the lanes of a process.
     """
 
-    __slots__ = ("__weakref__", "_free", "_used", "names", "number", "pool", "prompt", "serial")
+    __slots__ = (
+        "_free", "_names", "_nodes", "_room", "_round", "_sweep", "_used", "number", "pool", "prompt", "root", "serial",
+    )  # fmt: skip
 
     _serials = count()
 
     def __init__(self, pool: Pool, prompt: tuple[int, ...]) -> None:
         self.pool = pool
         self.prompt = prompt
+        self.root = Node(None, (), [], NONE_SEEN, len(prompt) - 1, 0)
         self.number = -1
         self.serial = next(self._serials)
-        self.names: dict[tuple[int, int], int] = {}
-        self._free: list[int] = []
+        self._names: dict[tuple[int, int], int] = {}
+        self._nodes: list[Node] = []  # those with slots
+        self._free: list[int] = []  # the lowest last
         self._used = len(prompt) - 1
+        self._room = _rounded(len(prompt) + SLOT_STEP // 2)
+        self._round = self._sweep = 0
 
     @property
     def filled(self) -> bool:
@@ -112,25 +161,67 @@ class Lane:
 
     def enter(self) -> int:
         """Take a place in the pool; return it."""
-        self.number = self.pool.take(self._used + SLOT_STEP // 2)
+        self.number = self.pool.take(self._room)
         return self.number
 
-    def take(self, pieces: int) -> list[int]:
-        """Return the numbers of so many free slots."""
-        slots = [self._free.pop() for _ in range(min(pieces, len(self._free)))]
-        fresh = pieces - len(slots)
+    def begin_round(self) -> None:
+        """Count a round of requests."""
+        self._round += 1
+
+    def ask(self, node: Node) -> tuple[Node, tuple[int, ...]]:
+        """Note that a node is asked about; return the nearest that has its slots still, and the pieces since."""
+        pieces: tuple[int, ...] = ()
+        while node.freed:
+            assert node.parent is not None
+            pieces = node.pieces + pieces
+            node = node.parent
+        node.round = self._round
+        return node, pieces
+
+    def add(self, parent: Node, pieces: tuple[int, ...]) -> Node:
+        """Return a new node with slots for pieces that are added to those of a parent that has its slots."""
+        slots = self._take(len(pieces))
+        seen = np.concatenate([parent.seen, np.array(slots, np.int32)])
+        name = parent.name
+        for piece in pieces if parent.parent or not pieces else pieces[1:]:
+            name = self._names.setdefault((name, piece), len(self._names) + 1)
+        node = Node(parent, pieces, slots, seen, parent.length + len(pieces), name)
+        node.round = self._round
+        self._nodes.append(node)
+        return node
+
+    def _take(self, number: int) -> list[int]:
+        """Return free slots, the lowest first."""
+        while len(self._free) + self._room - self._used < number:
+            self._free_unasked()
+            if len(self._free) < max(number, SLOT_STEP // 2):
+                self._room += SLOT_STEP
+                self.pool.reserve(self._room)
+        slots = [self._free.pop() for _ in range(min(number, len(self._free)))]
+        fresh = number - len(slots)
         slots.extend(range(self._used, self._used + fresh))
         self._used += fresh
-        self.pool.reserve(self._used)
         return slots
 
-    def give(self, slots: list[int]) -> None:
-        """Take slots back."""
-        self._free.extend(slots)
-
-    def named(self, name: int, piece: int) -> int:
-        """Return the name of a text that is one piece longer than a named one."""
-        return self.names.setdefault((name, piece), len(self.names) + 1)
+    def _free_unasked(self) -> None:
+        """Free the slots of nodes that were not asked about of late, nor any that grew from them."""
+        self._sweep += 1
+        for node in self._nodes:
+            if node.round > self._round - KEPT_ROUNDS:
+                here: Node | None = node
+                while here is not None and here.sweep < self._sweep:
+                    here.sweep = self._sweep
+                    here = here.parent
+        kept = []
+        for node in self._nodes:
+            if node.sweep == self._sweep:
+                kept.append(node)
+            else:
+                self._free.extend(node.slots)
+                node.slots = []
+                node.seen = NONE_SEEN
+        self._nodes = kept
+        self._free.sort(reverse=True)
 
     def __del__(self) -> None:
         if self.number >= 0:
@@ -138,44 +229,16 @@ class Lane:
 
 
 class State:
-    """A text so far. Immutable, but for what it frees when it goes.
+    """A text so far, with its lane: what the model gives to the decoder.
 
     Attributes:
-        lane: the text's lane.
-        seen: the slots of the pieces after the prompt, in order.
-        unfed: pieces of the text that have not been fed yet: the prompt's last, at the start.
-        length: how many pieces have been fed, the prompt's included.
-        last: the last piece of the text.
-        name: the same for two states of a lane that have the same pieces.
+        lane, node: the text.
+        unfed: pieces of it that have not been fed yet: the prompt's last, at the start.
     """
 
-    __slots__ = ("_own", "_parent", "lane", "last", "length", "name", "seen", "unfed")
+    __slots__ = ("lane", "node", "unfed")
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, node: Node, unfed: tuple[int, ...] = ()) -> None:
         self.lane = lane
-        self.seen = NONE_SEEN
-        self.unfed: tuple[int, ...] = lane.prompt[-1:]
-        self.length = len(lane.prompt) - 1
-        self.last = lane.prompt[-1]
-        self.name = 0
-        self._own: list[int] = []
-        self._parent: State | None = None  # held, so that its slots stay
-
-    def after(self, pieces: tuple[int, ...], slots: list[int]) -> State:
-        """Return the state after more pieces, for which it owns the slots given; its unfed ones are the first."""
-        state = State.__new__(State)
-        state.lane = self.lane
-        state.seen = np.concatenate([self.seen, np.array(slots, np.int32)])
-        state.unfed = ()
-        state.length = self.length + len(pieces)
-        state.last = pieces[-1]
-        state.name = self.name
-        for piece in pieces[len(self.unfed) :]:
-            state.name = self.lane.named(state.name, piece)
-        state._own = slots
-        state._parent = self
-        return state
-
-    def __del__(self) -> None:
-        if self._own:
-            self.lane.give(self._own)
+        self.node = node
+        self.unfed = unfed

@@ -28,7 +28,10 @@ PROSE = """The U.S. has deported 6,000 men, but their families don't know where 
 "They were among nearly 6,000 men," O'Rourke said at 3:30 p.m. on Nov. 5 (a Thursday). Officials re-entered AT&T.
 The customs officials said that the non-violent men needed help -- their uses of the houses' keys were over.
 """
-HOSTILE = "they being can us u uses s don I café Orfèvres 6 000 a.m. a@b.example İ ß ﬁ Ǆ 東京 \u202e \u0301 -- ... polici wa ha aes ves"
+HOSTILE = (
+    "they being can us u uses s don I café Orfèvres 6 000 a.m. a@b.example İ ß ﬁ Ǆ 東京 \u202e \u0301 -- ... "
+    "polici wa ha aes ves"
+)
 
 
 def texts() -> Iterator[tuple[str, bytes]]:
@@ -108,12 +111,20 @@ def main() -> None:
         train([text], folder / "ngram", order=4, vocabulary=80, cutoffs=(0, 0, 0))
         lexicon = (folder / "lexicon" / "lexicon.safetensors").read_bytes()
         write("lexicon", "small", lexicon)
-        write("ngram", "small", SPLIT.join((folder / "ngram" / n).read_bytes() for n in ("vocabulary.txt", "ngram.safetensors")))
+        write(
+            "ngram",
+            "small",
+            SPLIT.join((folder / "ngram" / n).read_bytes() for n in ("vocabulary.txt", "ngram.safetensors")),
+        )
         few = folder / "few.safetensors"
         write_tensors(few, {"a": np.arange(6, dtype=np.uint16).reshape(2, 3), "b.c": np.zeros(0, np.float32)})
         write("tensors", "few", few.read_bytes())
         write("tensors", "lexicon", lexicon)
-        arrays = {"weights": np.full(1 << 18, 128, np.uint8), "scale": np.ones(1, np.float32), "bias": np.zeros(1, np.float32)}
+        arrays = {
+            "weights": np.full(1 << 18, 128, np.uint8),
+            "scale": np.ones(1, np.float32),
+            "bias": np.zeros(1, np.float32),
+        }
         write_tensors(few, arrays)
         write("cues", "flat", few.read_bytes())
     part = {"lemmas": "official man be good", "exceptions": {"men": ["man"], "is": ["be"], "better": ["good", "well"]}}

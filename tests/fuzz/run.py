@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.guided:
             guided(check, seeds, int(options.seconds), options.seed, options.finds)
         count, found = fuzz(check, seeds, options.seconds, options.seed)
-        print(f"{options.target}: {count:,} inputs in {options.seconds:.0f} s, seed {options.seed}", flush=True)
+        print(f"{options.target}: {count:,} inputs in {options.seconds:.0f} s, seed {options.seed}", flush=True)  # noqa: T201
         if found is None:
             return 0
         options.finds.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def tell(path: Path, error: BaseException | None) -> bool:
     """Print what went wrong with an input."""
     if error is not None:
         traceback.print_exception(error)
-        print(f"{os.fspath(path)}: {type(error).__name__}", flush=True)
+        print(f"{os.fspath(path)}: {type(error).__name__}", flush=True)  # noqa: T201
     return error is not None
 
 

@@ -12,7 +12,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import lru_cache
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from restore import ChannelError, Restoration, Restorer, RestoreError, channel_names, get_channel
+from restore import ChannelError, Restoration, RestoreError, Restorer, channel_names, get_channel
 from restore.batch.lines import BOM
 from restore.bundle import open_bundle, resources_folder
 from restore.channel.definition import read_channel
@@ -56,6 +56,11 @@ def load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def one_line(error: RestoreError) -> None:
+    """Check that an error is fit to print."""
+    assert "\n" not in str(error)
 
 
 def text_of(data: bytes, longest: int = LONGEST) -> tuple[str, str]:
@@ -107,7 +112,7 @@ def definition() -> Iterator[Check]:
 def lattice() -> Iterator[Check]:
     """Forms strip to their tokens, and what a gap may take vanishes."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def tools(name: str) -> tuple[FormFinder, GapGrammar]:
         channel = get_channel(name)
         return FormFinder(channel, default_lexicon()), GapGrammar(channel, default_lexicon())
@@ -191,7 +196,7 @@ class ChanceRestorer(Restorer):
 def decoder() -> Iterator[Check]:
     """The promise: what a channel made of a text, restored and stripped, is that again; any other text keeps its tokens."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def restorer(name: str, beam: int) -> Restorer:
         return ChanceRestorer(channel=name, beam=beam, repair=False)
 
@@ -214,7 +219,7 @@ def decoder() -> Iterator[Check]:
 def repair() -> Iterator[Check]:
     """With repairs the promise holds for the mended text, and the input comes back all the same."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def restorer(name: str) -> Restorer:
         return Restorer(channel=name, engine="fast", beam=2)
 
@@ -233,9 +238,9 @@ def repair() -> Iterator[Check]:
         if not result.notes:
             # A word that was read as a dropped one (`a` in a glued pair) may stand in the text as any other.
             wanted = (mended + stripped[place:]).split()
-            assert [word for word in here.channel.strip(result.text).split() if word not in here.channel.stop_words] == [
-                word for word in wanted if word not in here.channel.stop_words
-            ]
+            assert [
+                word for word in here.channel.strip(result.text).split() if word not in here.channel.stop_words
+            ] == [word for word in wanted if word not in here.channel.stop_words]
 
     yield check
 
@@ -264,7 +269,9 @@ def page() -> Iterator[Check]:
         return parser.tags, parser.attributes, page.count("<script")
 
     restorer = ChanceRestorer(beam=3, repair=False)
-    templates = "".join(path.read_text() for path in importlib.resources.files("restore.render").joinpath("templates").iterdir())
+    templates = "".join(
+        path.read_text() for path in importlib.resources.files("restore.render").joinpath("templates").iterdir()
+    )
     ours = set(re.findall(r"<([a-z0-9]+)", templates)) | {"bdi"}
     _, attributes, scripts = seen(restorer.restore("official said court ruled week"), "name")
 
@@ -297,7 +304,7 @@ def batch() -> Iterator[Check]:
             try:
                 progress, bad = conftest.run_job(source, out, max_bytes=20_000)
             except RestoreError as error:
-                assert "\n" not in str(error)
+                one_line(error)
                 return
             assert all("\n" not in message for message in bad)
             assert progress.errors == len(bad)
@@ -350,7 +357,7 @@ def bundle_check(files: list[str], name: str, kind: str, version: int, use: Call
             try:
                 use(folder)
             except ResourceError as error:
-                assert "\n" not in str(error)
+                one_line(error)
 
         yield check
 
@@ -371,7 +378,7 @@ def bundle() -> Iterator[Check]:
                 assert len(bundle.checksum) == 12
                 assert bundle.file("data.txt").read_bytes() == b"data"
             except ResourceError as error:
-                assert "\n" not in str(error)
+                one_line(error)
 
         yield check
 
@@ -390,7 +397,7 @@ def tensors() -> Iterator[Check]:
             try:
                 arrays = map_tensors(path)
             except ResourceError as error:
-                assert "\n" not in str(error)
+                one_line(error)
                 return
             assert sum(array.nbytes for array in arrays.values() if array.size) <= len(arrays) * len(data)
             for array in arrays.values():
