@@ -1,6 +1,6 @@
 """Measure confidence: calibration by kind, what it predicts, risk and coverage, sense warnings; as JSON, Markdown, figures.
 
-    python benchmarks/calibration.py ../shared/corpus/dev -o benchmarks/results
+    python benchmarks/calibration.py ../shared/corpus/dev -o benchmarks/results --figures docs/figures
 
 Documents of even number report; the curves, rules and thresholds were fitted to the odd ones. docs/confidence.md explains
 the figures.
@@ -109,7 +109,8 @@ def report(found: dict[str, Measured], rates: dict[str, float], resamples: int) 
             "documents": len(measured.documents),
             "calibration": calibration_by_kind(measured.documents, rates, resamples=resamples),
             "rank_correlation": {
-                name: round(rank_correlation(measured.confidences, values), 3) for name, values in measured.scores.items()
+                name: round(rank_correlation(measured.confidences, values), 3)
+                for name, values in measured.scores.items()
             },
             "risk_coverage": risk_coverage(measured.documents),
             "sense": measured.sense.to_dict(),
@@ -152,9 +153,11 @@ def markdown(engine: str, name: str, sources: dict[str, Any]) -> Iterator[str]:
         yield "| min-confidence | insertions that stay | of these wrong | of the right ones that stay |"
         yield "|---|---:|---:|---:|"
         for point in rows["risk_coverage"][::2]:
-            yield f"| {point['min_confidence']:.1f} | " + " | ".join(
-                percent(point[name]) for name in ("coverage", "risk", "kept_right")
-            ) + " |"
+            yield (
+                f"| {point['min_confidence']:.1f} | "
+                + " | ".join(percent(point[name]) for name in ("coverage", "risk", "kept_right"))
+                + " |"
+            )
         yield ""
         yield "| flags | in 100 words of originals | restored | flagged | restored or flagged | flags in 100 words |"
         yield "|---|---:|---:|---:|---:|---:|"
@@ -183,7 +186,7 @@ def draw(sources: dict[str, Any], path: Path) -> None:
         axis.set_visible(False)
     figure.supxlabel("confidence", fontsize=9)
     figure.supylabel("share right", fontsize=9)
-    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
@@ -200,7 +203,9 @@ def draw_risk(sources: dict[str, Any], path: Path) -> None:
         )  # fmt: skip
         for name, threshold in PRESETS.items():
             near = min(points, key=lambda point: abs(point["min_confidence"] - threshold))
-            axis.plot(100 * near["coverage"], 100 * near["risk"], marker="s", markersize=5, color="0.2", fillstyle="none")
+            axis.plot(
+                100 * near["coverage"], 100 * near["risk"], marker="s", markersize=5, color="0.2", fillstyle="none"
+            )
             if source == "news":
                 place = (100 * near["coverage"], 100 * near["risk"])
                 axis.annotate(name, place, (4, -10), textcoords="offset points", fontsize=8)
@@ -222,16 +227,20 @@ def _pyplot() -> Any:
     return pyplot
 
 
-def write(engines: dict[str, tuple[str, dict[str, Any]]], output: Path) -> None:
+def write(engines: dict[str, tuple[str, dict[str, Any]]], output: Path, figures: Path) -> None:
     """Write the JSON file, the page and the figures."""
-    output.mkdir(parents=True, exist_ok=True)
+    for folder in (output, figures):
+        folder.mkdir(parents=True, exist_ok=True)
     data = {engine: {"name": name, "sources": sources} for engine, (name, sources) in engines.items()}
     (output / "calibration.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    lines = ["# Confidence\n", "Made by `python benchmarks/calibration.py`; do not edit. docs/confidence.md explains it.\n"]
+    lines = [
+        "# Confidence\n",
+        "Made by `python benchmarks/calibration.py`; do not edit. docs/confidence.md explains it.\n",
+    ]
     for engine, (name, sources) in engines.items():
         lines += markdown(engine, name, sources)
-        draw(sources, output / f"reliability.{engine}.svg")
-        draw_risk(sources, output / f"risk.{engine}.svg")
+        draw(sources, figures / f"reliability-{engine}.svg")
+        draw_risk(sources, figures / f"risk-{engine}.svg")
     (output / "calibration.md").write_text("\n".join(lines), encoding="utf-8")
 
 
@@ -239,8 +248,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dev", type=Path, help=f"the folder with {', '.join(f'{source}.txt' for source in SOURCES)}")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--figures", type=Path, help="the folder for the figures; OUTPUT if not given")
     parser.add_argument("--engines", default="fast", help=f"of {', '.join(ENGINES[1:])}, separated by commas")
-    parser.add_argument("--words", type=int, help="the first paragraphs of each document, up to so many words")
+    parser.add_argument(
+        "--words", action="append", default=[], metavar="SOURCE=N",
+        help="the first paragraphs of each document of that source only, up to so many words",
+    )  # fmt: skip
     parser.add_argument("--limit", type=int, help="at most so many documents of each file")
     parser.add_argument("--resamples", type=int, default=1000)
     return parser.parse_args(arguments)
@@ -248,16 +261,20 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = parse(arguments)
+    words = {name: int(number) for name, _, number in (entry.partition("=") for entry in asked.words)}
     engines = {}
     for engine in asked.engines.split(","):
         restorer = Restorer(engine=engine, repair=False)
         found = {}
         for source in SOURCES:
             print(f"{engine}: {source}", file=sys.stderr)
-            found[source] = measure(restorer, asked.dev / f"{source}.txt", asked.words, asked.limit)
+            found[source] = measure(restorer, asked.dev / f"{source}.txt", words.get(source), asked.limit)
         name = restorer.engine
-        engines[engine] = name, report(found, base_rates(name.partition(":")[0], restorer.channel.name), asked.resamples)
-    write(engines, asked.output)
+        engines[engine] = (
+            name,
+            report(found, base_rates(name.partition(":")[0], restorer.channel.name), asked.resamples),
+        )
+    write(engines, asked.output, asked.figures or asked.output)
     print(asked.output / "calibration.md")
 
 

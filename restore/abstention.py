@@ -21,7 +21,7 @@ from restore.source import TokenStream
 Drop = Callable[[Decision], bool]
 """Says whether to leave an insertion out."""
 
-_ENCLOSING = str.maketrans("", "", "\"()")
+_ENCLOSING = str.maketrans("", "", '"()')
 
 
 def less_sure_than(threshold: float) -> Drop:

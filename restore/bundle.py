@@ -108,6 +108,7 @@ def _files_are_sound(files: object) -> bool:
         isinstance(entry, dict)
         and isinstance(entry.get("sha256"), str)
         and isinstance(entry.get("bytes"), int)
+        and name.isascii()
         and name not in ("", ".", "..")
         and not ({"/", "\\", "\0"} & set(name))
         for name, entry in files.items()

@@ -12,8 +12,9 @@ from restore.style import Style
 AUTO = "auto"
 ENGINES = (AUTO, "fast")
 
-PRESETS = {"conservative": 0.6, "fluent": 0.0}
-"""Named values of `min_confidence`: points of the risk-coverage curve in docs/confidence.md."""
+PRESETS = {"conservative": 0.5, "fluent": 0.0}
+"""Named values of `min_confidence`, points of the risk-coverage curve in docs/confidence.md: only what is more likely right
+than wrong; and all that was chosen."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Config:
     """How to restore. Immutable; two restorers of equal configs give equal results.
 
     Attributes:
-        channel: how the text was stripped: a preset's name, a TOML file, a `Channel`, or `auto` to tell it from the text. A wrong channel gives wrong forms, so
+        channel: how the text was stripped: a preset's name, a TOML file, a `Channel`, or `auto` to tell it from the
+            text. A wrong channel gives wrong forms, so
             say it when the text is not the usual NLTK recipe's.
         engine: `fast` is the n-gram model, which starts at once; `auto` takes the best engine that is installed.
         model: a folder with a model made by `restore train`, in place of the one that comes with restore.

@@ -36,6 +36,9 @@ KINDS = (*WORDS, "quotation", "uncertain")
 MOST_ALTERNATIVES = 4
 TABLE = "flag_words.json"
 
+USUAL = {"negation": ("not", "no"), "direction": ("more", "after"), "person": ("he", "they")}
+"""What is most often dropped: the alternatives where the search knows none."""
+
 PUT_IN = {
     "negation": "\u201c{word}\u201d is restored; the original may have said the opposite",
     "direction": "\u201c{word}\u201d is restored; the original may have had another word, even the opposite",
@@ -102,7 +105,10 @@ class FlagFinder:
         self._rules = {kind: rules.get(kind, Rule()) for kind in WORDS}
         self._cues = cues
         self._opposites = {
-            word: (kind, others) for kind, words in flag_words().items() for word, others in words.items() if dropped(word)
+            word: (kind, others)
+            for kind, words in flag_words().items()
+            for word, others in words.items()
+            if dropped(word)
         }
         self._kinds = {kind for kind, _ in self._opposites.values()}
         self._units = {
@@ -157,7 +163,12 @@ class FlagFinder:
         return {kind: min(1.0, total) for kind, total in sums.items()}
 
     def _words(
-        self, place: int, gap: Sequence[Decision], form: Decision | None, choice: Choice | None, cues: Mapping[str, float]
+        self,
+        place: int,
+        gap: Sequence[Decision],
+        form: Decision | None,
+        choice: Choice | None,
+        cues: Mapping[str, float],
     ) -> Iterator[Flag]:
         sums = self.posteriors(choice) if choice is not None else {}
         chances = {kind: self._rules[kind].chance(total, cues.get(kind, 0.0)) for kind, total in sums.items()}
@@ -182,7 +193,7 @@ class FlagFinder:
             known = self._units.get(unit)
             if known is not None and known[0] == kind and known[1] != word:
                 found[known[1]] = found.get(known[1], 0.0) + chance
-        usual = self._opposites[word][1] if word else ("not", "no") if kind == "negation" else ()
+        usual = self._opposites[word][1] if word else USUAL[kind] if kind == "negation" or not found else ()
         ranked = dict.fromkeys([*sorted(found, key=lambda other: -found[other]), *usual])
         return tuple("I" if other == "i" else other for other in ranked)[:MOST_ALTERNATIVES]
 

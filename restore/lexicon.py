@@ -61,8 +61,24 @@ class Lexicon:
         self._offset = arrays["offset"]
         self._cost = arrays["cost"]
         self.checksum = checksum
-        if self._offset.size != self._cost.size + 1 or int(self._offset[-1]) > self._text.size:
+        if not self._is_sound():
             raise ResourceError("lexicon: its arrays do not fit each other; reinstall restore or make it again")
+
+    def _is_sound(self) -> bool:
+        """Tell whether every array is there, of the right size, and points into the others."""
+        arrays, forms = self._arrays, self._cost.size
+        if any(array.ndim != 1 for array in arrays.values()):
+            return False
+        if self._offset.size != forms + 1 or arrays["hash"].size != forms or not forms:
+            return False
+        if int(self._offset[-1]) > self._text.size or bool((np.diff(self._offset.astype(np.int64)) < 0).any()):
+            return False
+        indexes = [name for name in arrays if name.endswith(".form")]
+        pairs = [(arrays[name], arrays[name.removesuffix("form") + "hash"]) for name in (*indexes, "part.form")]
+        lengths = {name for name in arrays if name.endswith(".hash")} == {n.removesuffix("form") + "hash" for n in indexes}
+        inside = all(form.size == hashes.size and (not form.size or int(form.max()) < forms) for form, hashes in pairs)
+        frequent = arrays["frequent"]
+        return lengths and inside and (not frequent.size or int(frequent.max()) < forms)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Lexicon:
@@ -84,7 +100,7 @@ class Lexicon:
     def entry(self, index: int) -> Entry:
         """Return the form at an index, from 0 up to the lexicon's length."""
         start, end = int(self._offset[index]), int(self._offset[index + 1])
-        return Entry(self._text[start:end].tobytes().decode(), -STEP * int(self._cost[index]))
+        return Entry(self._text[start:end].tobytes().decode(errors="replace"), -STEP * int(self._cost[index]))
 
     def variants(self, lower: str) -> list[Entry]:
         """Return the forms that lower-case to `lower`, in any casing, unordered."""

@@ -57,7 +57,9 @@ class _Slot:
     started: list[_Option] | None = None
 
 
-def nbest(text: str, decisions: Sequence[Decision], choices: Sequence[Choice], n: int) -> tuple[tuple[Reading, ...], ...]:
+def nbest(
+    text: str, decisions: Sequence[Decision], choices: Sequence[Choice], n: int
+) -> tuple[tuple[Reading, ...], ...]:
     """Return, for each sentence of a text, its n best readings, the text's own first.
 
     Args:
@@ -107,7 +109,9 @@ def _sentences(text: str, decisions: Sequence[Decision], choices: Sequence[Choic
 
 def _ends(decision: Decision) -> bool:
     what = decision.what
-    return not isinstance(what, Form) and what is not None and what.leads_to in (Place.END, Place.END_CLOSE, Place.BREAK)
+    return (
+        not isinstance(what, Form) and what is not None and what.leads_to in (Place.END, Place.END_CLOSE, Place.BREAK)
+    )
 
 
 def _end_of(decision: Decision) -> int:

@@ -129,7 +129,9 @@ def test_calibration_error_of_the_truth_is_its_floor() -> None:
 
 
 def test_kinds_with_few_events_are_pooled() -> None:
-    events = [Judged("word", 0.5, 0.4, number % 2 == 0) for number in range(400)] + [Judged("mark", 0.9, 0.8, True)] * 20
+    events = [Judged("word", 0.5, 0.4, number % 2 == 0) for number in range(400)] + [
+        Judged("mark", 0.9, 0.8, True)
+    ] * 20
     rows = calibration_by_kind([events, events[:50]], {"word": 0.5, "mark": 0.5}, resamples=5)
     assert set(rows) == {"word", "rare kinds", "inserted"}
     assert rows["word"]["events"] == 450
@@ -148,7 +150,8 @@ def test_ranks_and_risk() -> None:
 
 def test_rules_keep_to_their_budget() -> None:
     gaps = [
-        SenseGap("negation", float(cue) > 1.2, 0.001, float(cue), False) for cue in np.random.default_rng(1).normal(size=2000)
+        SenseGap("negation", float(cue) > 1.2, 0.001, float(cue), False)
+        for cue in np.random.default_rng(1).normal(size=2000)
     ]
     rule = fit_rules([gaps], [2000], [1.0])["negation"]
     flagged = [gap for gap in gaps if rule.chance(gap.posterior, gap.cue) >= rule.threshold]
@@ -159,7 +162,8 @@ def test_rules_keep_to_their_budget() -> None:
 
 def test_trains_from_files(tmp_path: Path) -> None:
     text = "\n%%%\n".join(
-        f"The officials met in Paris on Monday. They did not say {word} to the press." for word in ("much", "more", "anything")
+        f"The officials met in Paris on Monday. They did not say {word} to the press."
+        for word in ("much", "more", "anything")
     )
     path = tmp_path / "mine.txt"
     path.write_text(text + "\n%%%\n")

@@ -18,7 +18,7 @@ from restore.lattice import FormFinder, GapGrammar  # noqa: E402
 from restore.lexicon import default_lexicon  # noqa: E402
 from restore.models.base import Encoded, Request, Trie  # noqa: E402
 from restore.models.network import Network, pack, unpack  # noqa: E402
-from restore.models.neural import MOST_PIECES, MOST_PROMPT_ROWS, Embedding, NeuralModel, prompt_of  # noqa: E402
+from restore.models.neural import MOST_PIECES, MOST_PREFIX, MOST_SOURCE, Embedding, NeuralModel, prompt_of  # noqa: E402
 from restore.models.pool import KEPT_ROUNDS, SLOT_STEP  # noqa: E402
 from restore.search import Search  # noqa: E402
 from restore.source import TokenStream, read_source  # noqa: E402
@@ -243,8 +243,8 @@ class TestEncoding:
     def test_overlong_tokens_are_cut(self, model):
         encoded = model.encode(" " + "xqz" * 500, initial=False, touched=False, logprob=0.0)
         assert len(encoded.ids) == MOST_PIECES
-        prompt = prompt_of(model._tokenizer, ["xqz" * 9000, "party"] * 3, "and " * 5000)
-        assert len(prompt) <= MOST_PROMPT_ROWS
+        prompt = prompt_of(model._tokenizer, ["xqz" * 9000, "party"] * 40, "and " * 5000)
+        assert len(prompt) == MOST_SOURCE + MOST_PREFIX + 2
         model.expand([Request(model.begin(["xqz" * 9000]), None, None, full(model), 1)])
 
 

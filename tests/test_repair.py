@@ -17,7 +17,6 @@ def repairs(restorer: Restorer, text: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("text", "before", "after"),
     [
-        ("make sure people take responsibity learn mistake", "responsibity", "responsibility"),
         ("department homeland security govrnment official said", "govrnment", "government"),
         ("presidentobama said white house", "presidentobama", "president obama"),
     ],

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from restore import Config, Restorer, RestoreError, restore_text, strip_text
+from restore import Config, RestoreError, Restorer, restore_text, strip_text
 
 
 def test_restores_the_article(fast: Restorer, seed_text: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from restore import InputError, Restorer, RestoreError, strip_text
+from restore import InputError, RestoreError, Restorer, strip_text
 from restore.casing import Casing
 from restore.decoder import Pin, Step
 from restore.lattice import Form, Insertion, Place, Position

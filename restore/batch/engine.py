@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from restore.batch.rows import Outcome
 from restore.channel import get_channel
-from restore.config import Config
+from restore.config import AUTO, Config
 from restore.errors import ResourceError
 from restore.evaluation.signature import channel_name
 from restore.restoration import Restoration
@@ -89,6 +89,7 @@ def _outcome(restoration: Restoration) -> Outcome:
         kept=len(restoration.kept),
         repairs=len(restoration.repairs),
         notes="; ".join(restoration.notes) or None,
+        channel=restoration.channel,
     )
 
 
@@ -98,7 +99,7 @@ def signature(options: Mapping[str, Any], engine: str) -> dict[str, Any]:
     plain = ("channel", "engine", "model", "terms", "style")  # these stand here with their checksums, or in short
     return {
         "version": __version__,
-        "channel": channel_name(get_channel(config.channel)),
+        "channel": AUTO if config.channel == AUTO else channel_name(get_channel(config.channel)),
         "engine": engine,
         **{field.name: getattr(config, field.name) for field in fields(config) if field.name not in plain},
         "terms": hashlib.sha256("\n".join(config.terms).encode()).hexdigest()[:8] if config.terms else None,

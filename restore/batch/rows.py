@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 PART_BYTES = 256_000
 """A part is closed once its texts have so many bytes, so that one of long texts is not lost whole by a kill."""
 
-OUTPUTS = ("confidence", "flags", "kept", "repairs", "notes", "signature", "error")
+OUTPUTS = ("confidence", "flags", "kept", "repairs", "notes", "channel", "signature", "error")
 """What an output row says beside the restored text."""
 
 
@@ -66,6 +66,7 @@ class Outcome(NamedTuple):
         flags: the sense warnings, as plain data.
         kept, repairs: how many tokens were kept as they were, and how many mended.
         notes: what a reader should know.
+        channel: the name of the channel that it was restored for: the one that was asked for, or found.
         error: what went wrong, in one line, or None.
     """
 
@@ -75,6 +76,7 @@ class Outcome(NamedTuple):
     kept: int | None = None
     repairs: int | None = None
     notes: str | None = None
+    channel: str | None = None
     error: str | None = None
 
     @classmethod
@@ -84,7 +86,7 @@ class Outcome(NamedTuple):
 
     def cells(self, signature: str) -> tuple[Any, ...]:
         """Return the values of an output row: the text, then those named in `OUTPUTS`."""
-        return self.text, self.confidence, self.flags, self.kept, self.repairs, self.notes, signature, self.error
+        return *self[:-1], signature, self.error
 
 
 def output_names(text: str, prefix: str) -> tuple[str, ...]:

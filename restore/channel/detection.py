@@ -45,7 +45,7 @@ from restore.channel.channel import Channel
 from restore.channel.evidence import describe
 from restore.channel.presets import get_channel
 from restore.channel.sources import LONGEST, Sources
-from restore.errors import ResourceError
+from restore.errors import ChannelError, ResourceError
 from restore.lexicon import default_lexicon
 
 FORMAT, VERSION = "restore-detection", 1
@@ -268,7 +268,7 @@ class Detector:
         path = open_bundle(folder, FORMAT, VERSION).file(FILE)
         try:
             return cls(json.loads(path.read_text(encoding="utf-8")), Sources(default_lexicon()))
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        except (ChannelError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise ResourceError(BAD_FILE.format(path=path, why=f"not a sound detection table ({error})")) from error
 
     def detect(self, text: str) -> Detection:

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
-from restore.bundle import open_bundle, resources_folder
+from restore.bundle import BAD_FILE, open_bundle, resources_folder
 from restore.channel.channel import Channel
-from restore.errors import ChannelError
+from restore.errors import ChannelError, ResourceError
 
 STOP_FORMAT, STOP_VERSION = "restore-stopwords", 1
 
@@ -25,7 +25,11 @@ def stop_list(name: str) -> frozenset[str]:
         ResourceError: it is missing or damaged.
     """
     bundle = open_bundle(resources_folder() / "stopwords", STOP_FORMAT, STOP_VERSION)
-    return frozenset(bundle.file(f"{name}.txt").read_text(encoding="utf-8").split())
+    path = bundle.file(f"{name}.txt")
+    try:
+        return frozenset(path.read_text(encoding="utf-8").split())
+    except UnicodeDecodeError as error:
+        raise ResourceError(BAD_FILE.format(path=path, why="not UTF-8")) from error
 
 
 def _nltk() -> Channel:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,10 +67,20 @@ def _table() -> dict[str, Any]:
     path = open_bundle(resources_folder() / "wordnet", FORMAT, VERSION).file(FILE)
     try:
         table = json.loads(gzip.decompress(path.read_bytes()))
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise ResourceError(f"{path}: cannot be unpacked; reinstall restore") from error
-    assert isinstance(table, dict)
+    if not isinstance(table, dict) or not all(_is_sound(table.get(part)) for part in SUFFIXES):
+        raise ResourceError(f"{path}: lacks a part of speech; reinstall restore")
     return table
+
+
+def _is_sound(entry: object) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("lemmas"), str):
+        return False
+    exceptions = entry.get("exceptions")
+    return isinstance(exceptions, dict) and all(
+        isinstance(lemmas, list) and all(isinstance(lemma, str) for lemma in lemmas) for lemmas in exceptions.values()
+    )
 
 
 @lru_cache(maxsize=len(SUFFIXES))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from restore.cli.options import confidence_options
 from restore.cli.text import text_command
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ Examples:
 @click.option(
     "--max-bytes",
     type=click.IntRange(1, 1 << 30),
-    default=4_000_000,
+    default=1_000_000,
     show_default=True,
     help="A row (a line, a record, a file, a Parquet text) with more is not restored, but reported.",
 )
@@ -65,6 +66,7 @@ Examples:
     show_default=True,
     help="Rows restored and saved together: what a kill can cost a worker.",
 )
+@confidence_options
 def batch_command(
     source: Path,
     target: Path,
@@ -83,7 +85,7 @@ def batch_command(
 
     IN is JSON Lines (.jsonl), CSV (.csv, .tsv) or Parquet, or a folder of text files; .gz, .zst and .xz may follow the
     name. OUT has one row for each row of IN, in order: its fields, then the restored text, confidence, flags, kept, repairs,
-    notes, signature and error. A bad row is reported, and has its error there. A run that was broken off, killed
+    notes, channel, signature and error. A bad row is reported, and has its error there. A run that was broken off, killed
     even, goes on where it was when the same command is given again.
     """
     from restore.batch.processes import Processes, usable_cores

@@ -32,7 +32,9 @@ Examples:
 @click.argument("file", default="-", type=click.Path())
 @click.option("-o", "--output", type=click.Path(), help="Write to this file, whole or not at all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it.")
-@click.option("--readability", is_flag=True, help="Readability formulas before and after (needs the extra `readability`).")
+@click.option(
+    "--readability", is_flag=True, help="Readability formulas before and after (needs the extra `readability`)."
+)
 @click.option("--repair/--no-repair", default=True, show_default=True, help="Mend typos and glued words in the input.")
 @channel_option
 @engine_options

@@ -45,7 +45,7 @@ def confidence_options(command: Command) -> Command:
 
     for name, about in (
         ("fluent", "All that the model would write (the default)."),
-        ("conservative", f"Only what is fairly sure: --min-confidence {PRESETS['conservative']}."),
+        ("conservative", f"Only what is more likely right than wrong: --min-confidence {PRESETS['conservative']}."),
     ):
         merged = click.option(f"--{name}", "preset", flag_value=name, default=None, help=about)(merged)
     return click.option(

@@ -41,8 +41,10 @@ WINDOW = Window(before=30, width=90, ahead=25)
 """Within what the model saw in training."""
 MOST_ROWS = 128
 """Pieces in one run, when texts are written."""
-MOST_PROMPT_ROWS = 2048
-"""Pieces in one run, when texts are read; longer ones are cut."""
+MOST_PROMPT_ROWS = 1024
+"""Pieces in one run, when texts are read."""
+MOST_SOURCE, MOST_PREFIX = 768, 256
+"""Pieces of a window's source and prefix, beyond which they are cut: several times what words need."""
 MOST_PIECES = 32
 """Pieces of one unit, beyond which the model is spared the rest of it."""
 
@@ -171,6 +173,7 @@ class NeuralModel:
             shape = self._shape
             nothing = np.zeros((2 * shape.layers, number, shape.groups, 1, shape.head_width), np.float32)
             _, new = self._run(batch_of(feeds, number, 1, shape.heads // shape.groups, shape.positions), nothing)
+            self._pool.expect(number, max(lane.room for lane in waiting[:number]))
             for feed, lane in zip(feeds, waiting, strict=False):
                 place = lane.enter()
                 self._pool.data[:, place, :, : len(feed.pieces)] = new[feed.lane, :, :, : len(feed.pieces)]
@@ -182,10 +185,10 @@ class NeuralModel:
         states, slots = [], list[int]()
         for one in asked:
             lane, node = one.request.state.lane, one.node
-            if one.pieces is not one.again:
+            if not one.again:
                 node = lane.add(node, one.pieces)
             states.append(State(lane, node))
-            slots.extend([-1] if one.pieces is one.again else node.slots)
+            slots.extend([-1] if one.again else node.slots)
         numbers = [state.lane.number for state in states]
         low, high = min(numbers), max(numbers) + 1
         feeds = [one.feed(number - low) for one, number in zip(asked, numbers, strict=True)]
@@ -252,11 +255,10 @@ def plain_pieces(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
 
 def prompt_of(tokenizer: Tokenizer, source: Sequence[str], prefix: str) -> tuple[int, ...]:
     """Return the pieces that come before what is to be written. Overlong ones are cut."""
-    most = MOST_PROMPT_ROWS // 2 - 2
     words = plain_pieces(tokenizer, " " + " ".join(source))
-    if len(words) > most:  # tokens that are no words: show the beginning of each
-        words = tuple(piece for word in source for piece in plain_pieces(tokenizer, " " + word)[:MOST_PIECES])[:most]
-    given = plain_pieces(tokenizer, prefix)[-most:]
+    if len(words) > MOST_SOURCE:  # tokens that are no words: show the beginning of each
+        words = tuple(piece for word in source for piece in plain_pieces(tokenizer, " " + word)[:MOST_PIECES])
+    words, given = words[:MOST_SOURCE], plain_pieces(tokenizer, prefix)[-MOST_PREFIX:]
     return (special(tokenizer, START), *words, special(tokenizer, SEPARATOR), *given)
 
 
@@ -290,15 +292,15 @@ class _Asked:
         self.node, refed = state.lane.ask(state.node)
         self.pieces = refed + state.unfed + pending
         self.wanted = len(refed) + len(state.unfed) - (not pending)
-        self.again: tuple[int, ...] | None = None
-        if not self.pieces:  # the last piece once more, to see again what follows it; nothing of it is kept
-            self.pieces = self.again = self.node.pieces[-1:]
+        self.again = not self.pieces
+        if self.again:  # the last piece once more, to see what follows it; nothing of it is kept
+            self.pieces = self.node.pieces[-1:]
             self.wanted = 0
 
     def feed(self, lane: int) -> Feed:
         """Return what to feed, in a run where the lane has this number."""
         node, prompt = self.node, len(self.request.state.lane.prompt) - 1
-        if self.again is not None:
+        if self.again:
             return Feed(lane, self.pieces, node.length - 1, prompt, node.seen[:-1])
         return Feed(lane, self.pieces, node.length, prompt, node.seen, self.wanted)
 

@@ -56,18 +56,21 @@ class Pool:
         """How many pieces of each text there is room for."""
         return int(self.data.shape[3])
 
-    def take(self, slots: int) -> int:
-        """Return the number of a free lane with room for so many pieces."""
-        if len(self._free) == self.lanes:  # nobody is at work: start afresh, at the size that is needed
-            self.data = self._empty(1, _rounded(slots))
-            self._free = {0}
-        if not self._free:
+    def expect(self, lanes: int, slots: int) -> None:
+        """Make room for so many more texts of so many pieces each."""
+        if len(self._free) < lanes < self.lanes:
             gc.collect()  # searches that are done may hold lanes in circles
-        if not self._free:
-            lanes = self.lanes
-            self._resize(2 * lanes, self.slots)
-            self._free.update(range(lanes, 2 * lanes))
+        if len(self._free) == self.lanes:  # nobody is at work: start afresh, at the size that is needed
+            self.data = self._empty(lanes, _rounded(slots))
+            self._free = set(range(lanes))
+        elif len(self._free) < lanes:
+            before = self.lanes
+            self._resize(before + max(lanes - len(self._free), before // 4), self.slots)
+            self._free.update(range(before, self.lanes))
         self.reserve(slots)
+
+    def take(self) -> int:
+        """Return the number of a free lane."""
         lane = min(self._free)
         self._free.remove(lane)
         return lane
@@ -159,9 +162,14 @@ class Lane:
         """Whether the prompt is in the pool."""
         return self.number >= 0
 
+    @property
+    def room(self) -> int:
+        """How many slots it needs to begin with."""
+        return self._room
+
     def enter(self) -> int:
-        """Take a place in the pool; return it."""
-        self.number = self.pool.take(self._room)
+        """Take a place in the pool, which must have room; return it."""
+        self.number = self.pool.take()
         return self.number
 
     def begin_round(self) -> None:

@@ -220,6 +220,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["flow"] = flow
+    environment.filters["parts"] = parts
     environment.filters["visible"] = visible
     environment.filters["spelled"] = spelled
     return environment
@@ -232,13 +233,18 @@ def flow(text: str, marked: str = "") -> Markup:
         text: the text.
         marked: the classes of the place; if there are any, a place without text has an element `c` too.
     """
-    whole = _OUTER.fullmatch(text.replace("\r\n", "\n"))
-    assert whole is not None
-    before, core, after = whole.groups()
+    before, core, after = parts(text.replace("\r\n", "\n"))
     middle = Markup("")
     for number, part in enumerate(_BREAK.split(core) if core or marked else ()):
         middle += _space(part) if number % 2 else Markup('<span class="c">{}</span>').format(visible(part))
     return _space(before) + middle + _space(after)
+
+
+def parts(text: str) -> tuple[str, str, str]:
+    """Cut a place's text into white space, what it holds, and white space."""
+    whole = _OUTER.fullmatch(text)
+    assert whole is not None
+    return whole[1], whole[2], whole[3]
 
 
 def _space(text: str) -> Markup:

@@ -11,12 +11,12 @@ from rich.style import Style
 from restore.render.places import Place, places_of
 from restore.restoration import Restoration
 
-# By uncertainty, in the terminal's own palette, so that they can be read on dark and on light: the colour deepens, then
-# the ground changes, which a reader sees who cannot tell the colours apart.
+# By uncertainty, in the terminal's own palette, so that they can be read on dark and on light: the letters change,
+# then the ground, which a reader sees who cannot tell the colours apart.
 _LEVELS = (
     Style(),
-    Style(color="yellow", dim=True),
     Style(color="yellow"),
+    Style(color="yellow", italic=True),
     Style(color="yellow", italic=True, bold=True),
     Style(color="black", bgcolor="yellow"),
     Style(color="black", bgcolor="bright_yellow", italic=True, bold=True),

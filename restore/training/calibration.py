@@ -53,6 +53,11 @@ def sense_gaps(original: str, result: Restoration, finder: FlagFinder, channel: 
             yield SenseGap(kind, wanted, posterior, odds[kind][place] if kind in odds else 0.0, put_in)
 
 
+def source_of(path: Path) -> str:
+    """Return a file's name without suffix, by which weights and limits name it."""
+    return path.name.partition(".")[0]
+
+
 def first_words(text: str, words: int | None) -> str:
     """Return the first paragraphs of a document, until they have so many words."""
     if words is None:
@@ -77,7 +82,7 @@ def judged_document(original: str, result: Restoration, finder: FlagFinder, chan
 
 
 def judged(
-    files: Sequence[Path], channel: str, engine: str, model: Path | None, half: str, words: int | None
+    files: Sequence[Path], channel: str, engine: str, model: Path | None, half: str, words: Mapping[str, int]
 ) -> Iterator[tuple[Path, Fit]]:
     """Strip and restore documents, and yield each with what is to be fitted to."""
     from restore.restorer import Restorer
@@ -85,7 +90,7 @@ def judged(
     restorer = Restorer(channel=channel, engine=engine, model=model, repair=False, calibration=False)
     for path in files:
         for document in select(read_documents(path), half):
-            original = first_words(document, words)
+            original = first_words(document, words.get(source_of(path)))
             result = restorer.restore(restorer.channel.strip(original))
             yield path, judged_document(original, result, restorer.flag_finder, restorer.channel)
 
@@ -98,7 +103,7 @@ def train_calibration(
     model: Path | None = None,
     channels: Sequence[str] = ("nltk",),
     half: str = "odd",
-    words: int | None = None,
+    words: Mapping[str, int] | None = None,
     weights: Mapping[str, float] | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> Bundle:
@@ -111,8 +116,8 @@ def train_calibration(
         model: a model's folder in place of the engine's own.
         channels: the channels to fit curves for.
         half: which documents of each file to fit to: `odd`, `even` or `all`.
-        words: take the first paragraphs of each document only, up to so many words.
-        weights: how much the documents of a file count, by the file's name without suffix; 1 if not named.
+        words: by a file's name without suffix, take the first paragraphs of its documents only, up to so many words.
+        weights: likewise how much the documents of a file count; 1 if not named.
         progress: called with a channel's name and the number of its documents done.
 
     Raises:
@@ -124,13 +129,13 @@ def train_calibration(
     name = Restorer(engine=engine, model=model, calibration=False).engine
     fitted: dict[str, dict[str, Any]] = {}
     rules: dict[str, Rule] = {}
-    made: dict[str, Any] = {"half": half, "words": words, "weights": dict(weights or {}), "documents": {}}
+    made: dict[str, Any] = {"half": half, "words": dict(words or {}), "weights": dict(weights or {}), "documents": {}}
     for channel in channels:
         documents: list[Fit] = []
         shares: list[float] = []
-        for path, document in judged(files, channel, engine, model, half, words):
+        for path, document in judged(files, channel, engine, model, half, words or {}):
             documents.append(document)
-            shares.append((weights or {}).get(path.name.partition(".")[0], 1.0))
+            shares.append((weights or {}).get(source_of(path), 1.0))
             if progress is not None:
                 progress(channel, len(documents))
         if not documents:

@@ -38,7 +38,9 @@ def fit_isotonic(posteriors: Array, right: Array, weights: Array) -> Curve:
             cuts.append(end)
             last = end
     total = np.add.reduceat(w, cuts)
-    cells = zip(np.add.reduceat(w * x, cuts).tolist(), np.add.reduceat(w * y, cuts).tolist(), total.tolist(), strict=True)
+    cells = zip(
+        np.add.reduceat(w * x, cuts).tolist(), np.add.reduceat(w * y, cuts).tolist(), total.tolist(), strict=True
+    )
     blocks: list[list[float]] = []
     for cell in cells:
         blocks.append(list(cell))

@@ -30,7 +30,7 @@ class Shouting:
     def restore(self, text: str) -> Restoration:
         if "boom" in text:
             raise ZeroDivisionError("as asked")
-        return Restoration(text.upper(), text, (), notes=("short",) if len(text) < 3 else ())
+        return Restoration(text.upper(), text, (), channel="loud", notes=("short",) if len(text) < 3 else ())
 
     def restore_many(self, texts: Iterable[str]) -> Iterator[Restoration]:
         return map(self.restore, texts)

@@ -20,7 +20,13 @@ from restore import Restorer
 
 from .conftest import Command
 
-TEXTS = ["official said week", "court ruled", "", "non citizen granted early release prison", "6 000 men"] * 8
+TEXTS = [
+    "official said week",
+    "immigration custom enforcement found compelling reason stop removal two longtime legal permanent resident",
+    "",
+    "non citizen granted early release prison among nearly 6 000 men deemed safe enter society last november",
+    "anything longer padilla responsibity",
+] * 8
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +43,8 @@ def test_any_number_of_workers_gives_the_same(
     outputs = []
     for workers in (1, 3):
         out = tmp_path / f"out{workers}{name.removeprefix('t')}"
-        status, err = command(source, "-o", out, "--workers", workers, "--part-rows", 3)
+        environment = {**os.environ, "PYTHONHASHSEED": str(workers)}  # sets have other orders in each process
+        status, err = command(source, "-o", out, "--workers", workers, "--part-rows", 3, env=environment)
         assert (status, err.count("\n")) == (0, 1)
         assert err.startswith("restore: 40 rows in ")
         outputs.append(content(out))

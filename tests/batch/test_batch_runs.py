@@ -113,7 +113,7 @@ def run_until(step: int, work: Any) -> int:
         ({"options": {"channel": "transcript"}}, "channel nltk-"),
         ({"part_rows": 3}, "part_rows 2, now 3"),
         ({"output": "prose"}, "output_field restored, now prose"),
-        ({"max_bytes": 100}, "max_bytes 4000000, now 100"),
+        ({"max_bytes": 100}, "max_bytes 1000000, now 100"),
     ],
 )
 def test_does_not_go_on_with_other_options(run: Any, table: Any, tmp_path: Path, options: Any, says: str) -> None:

@@ -71,7 +71,7 @@ def test_a_bad_line_is_reported_and_kept(run: Any, tmp_path: Path, line: bytes, 
     assert first["restored"] == last["restored"] == "GOOD"
     assert error in row.pop("error")
     assert row.pop("restored") is None
-    for name in ("confidence", "flags", "kept", "repairs", "notes", "signature"):
+    for name in ("confidence", "flags", "kept", "repairs", "notes", "channel", "signature"):
         del row[name]
     assert row == carried
     assert bad == [f"row 2 (line 2): {message}" for message in [bad[0].partition(": ")[2]]]
@@ -100,6 +100,7 @@ def test_an_output_row_says_how_it_was_made(run: Any, tmp_path: Path) -> None:
         "_kept",
         "_repairs",
         "_notes",
+        "_channel",
         "_signature",
         "_error",
     ]

@@ -34,7 +34,7 @@ class Columns:
     text: str = "text"
     output: str = "restored"
     prefix: str = ""
-    max_bytes: int = 4_000_000
+    max_bytes: int = 1_000_000
 
     @property
     def new(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ NULL = "its field {name!r} is null, not text"
 GROUP_ROWS, GROUP_BYTES = 8_192, 64_000_000
 """A row group of the output is closed once it has so many rows or bytes: parts are too small to be read well."""
 _READ_ROWS = 256
-_TYPES = (pa.string(), pa.float64(), pa.string(), pa.int64(), pa.int64(), pa.string(), pa.string(), pa.string())
+_TYPES = (pa.string(), pa.float64(), pa.string(), pa.int64(), pa.int64(), *[pa.string()] * 4)
 
 
 class ParquetTable:
