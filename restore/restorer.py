@@ -183,7 +183,7 @@ class Restorer:
             choices=tuple(search.choices),
             score=search.score,
             decisions=tuple(assembler.decisions),
-            flags=tuple(sorted(flags, key=lambda flag: (flag.start, flag.end))),
+            flags=tuple(sorted(flags, key=lambda flag: (flag.start, flag.end, flag.kind, flag.message))),
             calibrated=self._calibrator.fitted,
         )
 

@@ -43,7 +43,8 @@ def dropping(restorer: Restorer, share: int, seed: int) -> Callable[[str], Resto
         restorer._abstainer = abstainer  # type: ignore[method-assign]
         try:
             result = restorer.restore(text)
-            assert "".join(restorer.stream(text)) == result.text
+            # A stream settles the casing of names by what it has seen so far.
+            assert "".join(restorer.stream(text)).lower() == result.text.lower()
         finally:
             del restorer._abstainer
         return result

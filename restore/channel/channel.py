@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -70,8 +71,10 @@ class Channel:
         if self.min_length < 1:
             raise ChannelError(f"channel {self.name!r}: min_length {self.min_length} is below 1")
         try:
-            one = re.compile(self.characters)
-        except re.error as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", FutureWarning)
+                one = re.compile(self.characters)
+        except (re.error, FutureWarning, RecursionError, OverflowError) as error:
             raise ChannelError(f"channel {self.name!r}: characters {self.characters!r}: {error}") from error
         if one.fullmatch("") or one.fullmatch(" "):
             raise ChannelError(

@@ -51,7 +51,8 @@ def costs(logprobs: Floats) -> npt.NDArray[np.int64]:
     Sums of whole numbers are exact, whatever their order; and the low bits have room for a piece, so that numbers
     `cost | piece` sort by cost and then by piece.
     """
-    return np.rint(logprobs.astype(np.float64) * -(1 << 20)).astype(np.int64) << 16
+    with np.errstate(invalid="ignore"):  # a damaged table is found out by its checksum
+        return np.rint(logprobs.astype(np.float64) * -(1 << 20)).astype(np.int64) << 16
 
 
 class Ngrams:
