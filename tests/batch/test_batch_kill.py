@@ -34,7 +34,7 @@ def kill_at_random(command: Command, source: Path, out: Path, workers: int, kill
             time.sleep(0.001)
         if process.poll() is None:
             killed += 1
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.communicate()
         if out.exists() and not folder.exists():
             return killed
