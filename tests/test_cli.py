@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from restore import strip_text
 from restore.cli import main
+from restore.cli.main import SUBCOMMANDS
 
 STRIPPED = "u immigration official routinely deport non citizen felony drug conviction"
 
@@ -154,6 +156,26 @@ def test_help_and_version(run: Run) -> None:
     for word in ("--channel", "--json", "strip", "evaluate", "FILE"):
         assert word in out
     assert run("--version")[1].startswith("restore, version ")
+
+
+@pytest.mark.parametrize("name", sorted(SUBCOMMANDS))
+def test_every_subcommand_is_there(run: Run, name: str) -> None:
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    assert f"restore {name}" in out  # and not the help of restoring a file of that name
+
+
+def test_explain_shows_each_sentence(run: Run, stripped_file: Path) -> None:
+    status, out, err = run("explain", str(stripped_file), "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)
+
+
+def test_the_readme_names_only_commands_that_are_there() -> None:
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+    line = next(line for line in readme.splitlines() if line.startswith("`restore --help` lists"))
+    named = set(re.findall(r"`([a-z]+)`", line))
+    assert named == set(SUBCOMMANDS)
 
 
 def test_a_closed_pipe_is_quiet(stripped_file: Path) -> None:

@@ -20,6 +20,11 @@ SUBCOMMANDS = {
     "channels": ("restore.cli.channels", "channels_command", "List the channels, with an example of each."),
     "evaluate": ("restore.cli.evaluate", "evaluate", "Strip, restore and score original texts."),
     "batch": ("restore.cli.batch", "batch_command", "Restore a table or a folder of texts, and resume if stopped."),
+    "explain": (
+        "restore.cli.explain",
+        "explain_command",
+        "Show what was made of each sentence, and how sure it is.",
+    ),
     "train": ("restore.cli.train", "train_command", "Make models and tables from your own text."),
 }
 """Name, module, command and help of each subcommand: modules load when they are called for."""
