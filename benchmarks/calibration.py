@@ -109,8 +109,9 @@ def report(found: dict[str, Measured], rates: dict[str, float], resamples: int) 
             "documents": len(measured.documents),
             "calibration": calibration_by_kind(measured.documents, rates, resamples=resamples),
             "rank_correlation": {
-                name: round(rank_correlation(measured.confidences, values), 3)
+                name: None if value != value else round(value, 3)
                 for name, values in measured.scores.items()
+                for value in [rank_correlation(measured.confidences, values)]
             },
             "risk_coverage": risk_coverage(measured.documents),
             "sense": measured.sense.to_dict(),
@@ -148,7 +149,8 @@ def markdown(engine: str, name: str, sources: dict[str, Any]) -> Iterator[str]:
             squares = [f"{square:.3f}" for square in row["brier"].values()]
             yield f"| {label} | {row['events']:,} | {percent(row['right'])} | {' | '.join([*errors, *squares])} |"
         yield ""
-        found = ", ".join(f"{label} {value:.2f}" for label, value in rows["rank_correlation"].items())
+        known = {label: value for label, value in rows["rank_correlation"].items() if value is not None}
+        found = ", ".join(f"{label} {value:.2f}" for label, value in known.items())
         yield f"Rank correlation of a document's confidence with: {found}.\n"
         yield "| min-confidence | insertions that stay | of these wrong | of the right ones that stay |"
         yield "|---|---:|---:|---:|"

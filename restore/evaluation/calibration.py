@@ -167,14 +167,17 @@ def calibration_by_kind(
 
 
 def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return Spearman's rank correlation; equals share their mean rank; not-a-number for fewer than 3 pairs.
+    """Return Spearman's rank correlation; equals share their mean rank; pairs that hold a not-a-number are left out.
+
+    It is not-a-number itself for fewer than 3 pairs.
 
     >>> round(rank_correlation([0.1, 0.5, 0.9], [10.0, 30.0, 20.0]), 2)
     0.5
     """
-    if len(ours) < 3:
+    pairs = [(one, other) for one, other in zip(ours, theirs, strict=True) if one == one and other == other]
+    if len(pairs) < 3:
         return float("nan")
-    left, right = _ranks(ours), _ranks(theirs)
+    left, right = (_ranks(values) for values in zip(*pairs, strict=True))
     spread = float(left.std() * right.std())
     return float(((left - left.mean()) * (right - right.mean())).mean() / spread) if spread else float("nan")
 

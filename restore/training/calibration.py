@@ -185,7 +185,8 @@ def write_calibration(
         "channels": {**known.get("channels", {}), **fitted},
         "flags": {**known.get("flags", {}), **{kind: asdict(rule) for kind, rule in rules.items()}},
     }
-    notes[engine] = dict(made)
+    before = notes.get(engine, {}).get("documents", {}) if known else {}
+    notes[engine] = {**made, "documents": {**before, **made.get("documents", {})}}
     text = json.dumps(engines, indent=1, sort_keys=True) + "\n"
     card = {"about": ABOUT, "command": "restore train calibration", "made": notes}
     return write_bundle(out, FORMAT, VERSION, {FILE: lambda path: _write(path, text)}, card)
