@@ -13,7 +13,6 @@ import csv
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,10 +21,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from restore import get_channel
 from restore.batch import Job, run_batch
 from restore.batch.compression import packed
 from restore.batch.rows import Outcome, Part
+from restore.channel import get_channel
 from restore.training.documents import read_documents
 from restore.version import __version__
 
@@ -122,36 +121,27 @@ def with_engine(folder: Path, texts: list[str], workers: int, engine: str) -> di
     }
 
 
-def without_engine(name: str, texts: list[str], rows: int) -> dict[str, Any]:
-    """Time a table with workers that do nothing, in this process, which is then at its peak of memory."""
+def without_engine(source: Path) -> dict[str, Any]:
+    """Time a table with workers that do nothing, in this process, which does nothing else."""
+    out = source.with_name(f"out{source.name.removeprefix('in')}")
+    started = time.monotonic()
+    progress = run_batch(Job(source, out), Passing())
+    seconds = time.monotonic() - started
+    # Not getrusage, whose peak begins with that of the process that started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    peak = int(status["VmHWM"].split()[0]) * 1024
+    return {"rows_per_second": round(progress.rows / seconds), "peak_megabytes": round(peak / 1e6, 1)}
+
+
+def alone(name: str, texts: list[str], rows: int) -> dict[str, Any]:
+    """Write a table of the texts over and over, and run `without_engine` on it in a process of its own."""
     with tempfile.TemporaryDirectory() as scratch:
-        source, out = Path(scratch) / name, Path(scratch) / f"out-{name}"
-        if name == "folder":
-            out = Path(scratch) / "out"
+        source = Path(scratch) / ("in" if name == "folder" else f"in.{name}")
         write_table(source, (texts[number % len(texts)] for number in range(rows)))
-        size = sum(len(texts[number % len(texts)].encode()) for number in range(rows))
-        started = time.monotonic()
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        run_batch(Job(source, out), Passing())
-        seconds = time.monotonic() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "format": name,
-        "rows": rows,
-        "megabytes_of_text": round(size / 1e6, 1),
-        "rows_per_second": round(rows / seconds),
-        "megabytes_per_second": round(size / 1e6 / seconds, 1),
-        "peak_megabytes": round(peak * 1024 / 1e6, 1),
-        "peak_before": round(before * 1024 / 1e6, 1),
-    }
-
-
-def alone(name: str, corpus: Path, rows: int) -> dict[str, Any]:
-    """Run `without_engine` in a process of its own."""
-    command = [sys.executable, __file__, str(corpus), "--without-engine", name, "--rows", str(rows)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+        command = [sys.executable, __file__, str(source), "--without-engine"]
+        found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
+    size = sum(len(texts[number % len(texts)].encode()) for number in range(rows))
+    return {"format": name, "rows": rows, "megabytes_of_text": round(size / 1e6, 1), **found}
 
 
 def main() -> None:
@@ -164,14 +154,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--rows", type=int, default=20_000, help="how many rows to run without an engine")
     parser.add_argument("--growth", type=int, nargs="*", default=[2_000, 20_000, 200_000])
-    parser.add_argument("--without-engine", metavar="FORMAT", help=argparse.SUPPRESS)
+    parser.add_argument("--without-engine", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
 
+    if options.without_engine:
+        print(json.dumps(without_engine(options.corpus)))
+        return
     channel = get_channel("nltk")
     texts = [channel.strip(text) for text in read_documents(options.corpus)]
-    if options.without_engine:
-        print(json.dumps(without_engine(options.without_engine, texts, options.rows)))
-        return
     result: dict[str, Any] = {
         "version": __version__,
         "engine": options.engine,
@@ -188,11 +178,11 @@ def main() -> None:
         outputs = {path.read_bytes() for path in Path(scratch).glob("real-out*")}
         assert len(outputs) <= 1, "the outputs differ"
     for name in FORMATS:
-        result["formats"].append(alone(name, options.corpus, options.rows))
+        result["formats"].append(alone(name, texts, options.rows))
         print(result["formats"][-1], flush=True)
     for name in ("jsonl", "parquet"):
         for rows in options.growth:
-            result["growth"].append(alone(name, options.corpus, rows))
+            result["growth"].append(alone(name, texts, rows))
             print(result["growth"][-1], flush=True)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)

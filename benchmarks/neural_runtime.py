@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import platform
 import resource
 import sys
@@ -256,9 +257,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).parent / "results" / "neural_runtime.json")
     args = parser.parse_args()
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         networks = measure(args, Path(folder))
-    machine = {"processor": processor(), "threads": args.threads, "onnxruntime": onnxruntime.__version__}
+    # What else ran: with more than nothing at the start, or more than `threads` at the end, trust processor seconds alone.
+    loads = {"load before": load, "load after": os.getloadavg()[0]}
+    machine = {**loads, "processor": processor(), "threads": args.threads, "onnxruntime": onnxruntime.__version__}
     report = {
         "machine": machine,
         "context": CONTEXT,

@@ -107,6 +107,7 @@ def _files_are_sound(files: object) -> bool:
     return isinstance(files, dict) and all(
         isinstance(entry, dict)
         and isinstance(entry.get("sha256"), str)
+        and entry["sha256"].isascii()
         and isinstance(entry.get("bytes"), int)
         and name.isascii()
         and name not in ("", ".", "..")

@@ -10,7 +10,7 @@ from restore.errors import RestoreError
 from restore.style import Style
 
 AUTO = "auto"
-ENGINES = (AUTO, "fast")
+ENGINES = (AUTO, "fast", "neural")
 
 PRESETS = {"conservative": 0.5, "fluent": 0.0}
 """Named values of `min_confidence`, points of the risk-coverage curve in docs/confidence.md: only what is more likely right
@@ -25,7 +25,8 @@ class Config:
         channel: how the text was stripped: a preset's name, a TOML file, a `Channel`, or `auto` to tell it from the
             text. A wrong channel gives wrong forms, so
             say it when the text is not the usual NLTK recipe's.
-        engine: `fast` is the n-gram model, which starts at once; `auto` takes the best engine that is installed.
+        engine: `fast` is the n-gram model, which starts at once; `neural` is the transformer, which guesses far better;
+            `auto` takes the best engine that is installed, or the one that the environment variable RESTORE_ENGINE names.
         model: a folder with a model made by `restore train`, in place of the one that comes with restore.
         repair: whether typos and glued words of the input may be mended first, on strong evidence; each is listed.
         terms: names and words as the user wants them written, such as `ICE`, `CAIR Coalition` or `non-citizen`.
@@ -36,6 +37,7 @@ class Config:
             the best on the whole, and there are no confidences, alternatives or warnings but for what was put in.
         calibration: whether confidences are calibrated; else they are the search's own posteriors, too sure of themselves.
         beam: how many hypotheses the search keeps at each input token. Wider is slower, and better until it levels off.
+            None is what was chosen for the engine.
 
     Raises:
         RestoreError: an option is out of its range.
@@ -44,7 +46,7 @@ class Config:
     channel: str | Channel = "nltk"
     engine: str = "auto"
     model: str | os.PathLike[str] | None = None
-    beam: int = 8
+    beam: int | None = None
     repair: bool = True
     terms: tuple[str, ...] = ()
     style: Style = Style()  # noqa: RUF009 (frozen)
@@ -55,7 +57,7 @@ class Config:
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise RestoreError(f"engine {self.engine!r} is unknown; choose one of {', '.join(ENGINES)}")
-        if not 1 <= self.beam <= 256:
+        if self.beam is not None and not 1 <= self.beam <= 256:
             raise RestoreError(f"beam {self.beam} is out of range; choose 1 to 256")
         if not 0 <= self.min_confidence <= 1:
             raise RestoreError(f"min_confidence {self.min_confidence} is out of range; choose 0 to 1")

@@ -19,14 +19,13 @@ from typing import Any, NamedTuple
 
 from restore.lattice.forms import MAX_LENGTH, Form, FormFinder, capitalised
 from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
-from restore.models.base import Encoded, LanguageModel, Request, Trie
+from restore.models.base import Encoded, Expansion, LanguageModel, Request, Trie
+from restore.models.runs import forced_run
 from restore.source import SourceToken, TokenStream
 from restore.units import SENTENCE_ENDS
 
 READ = 256
 """How much of a token the model reads, in characters: a token of a megabyte is a unit like any other."""
-MARGIN = 12.0
-"""Nats by which a growing hypothesis may be behind the best that is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,11 @@ class Weights:
         prior: times a form's log-probability by the lexicon alone, given its token.
         asked: for a spelling that the user has asked for: more than any model can hold against it.
         survivor: for a word that the channel should have dropped and that starts a sentence here.
+        margin: by how much a growing hypothesis may be behind the best that is done in its gap.
+        live: by how much a hypothesis may be behind the best before the same input token.
+        scale: what log-probabilities are multiplied by for posteriors: summed ones are too sure of themselves.
+        word_threshold, mark_threshold: from which posterior an inserted word, or mark, is worth having.
+        path: what a nat of a reading's likelihood is worth beside its units' posteriors.
     """
 
     insertion: float = 0.0
@@ -48,6 +52,12 @@ class Weights:
     quote: float = -4.0
     survivor: float = 2.0
     asked: float = 25.0
+    margin: float = 12.0
+    live: float = float("inf")
+    scale: float = 0.7
+    word_threshold: float = 0.2
+    mark_threshold: float = 0.15
+    path: float = 0.05
 
 
 class Step:
@@ -71,7 +81,7 @@ class Hypothesis:
         self,
         score: float,
         state: Any,
-        pending: int | None,
+        pending: int | tuple[int, ...] | None,
         position: Position,
         step: Step | None,
         left: Side,
@@ -90,6 +100,12 @@ class Hypothesis:
         self.inserted = inserted
         self.node = node  # inside a unit of several ids, the trie of what is left of it
         self.within = within  # "form" or "insertion", if inside one
+
+    def take(self, expansion: Expansion) -> None:
+        """Move on to where the model has fed what was pending."""
+        self.state, self.pending = expansion.state, None
+        if expansion.passed:
+            self.score += sum(expansion.passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,12 +328,12 @@ class Decoder:
     def floor(self, scores: list[float]) -> float:
         """Return the score that a hypothesis must beat to go on, given the scores of those that are done.
 
-        A full beam of done ones must not beat it, nor the best of them by more than `MARGIN`.
+        A full beam of done ones must not beat it, nor the best of them by more than the margin.
         """
         if len(scores) < self.beam:
             return float("-inf")
         best = nlargest(self.beam, scores)
-        return max(best[-1], best[0] - MARGIN)
+        return max(best[-1], best[0] - self.weights.margin)
 
     def best_of(self, growing: list[Growth], floor: float, step: int) -> list[Hypothesis]:
         """Make the best growing candidates of those above the floor.
@@ -354,17 +370,21 @@ class Decoder:
         return kept
 
     def pruned(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-        """Keep the best hypotheses of a beam."""
-        return nlargest(self.beam, hypotheses, key=lambda hypothesis: hypothesis.score)
+        """Keep the best hypotheses of a beam, those not too far behind the first."""
+        best = nlargest(self.beam, hypotheses, key=lambda hypothesis: hypothesis.score)
+        return [one for one in best if one.score >= best[0].score - self.weights.live]
 
     def made(self, growth: Growth) -> Hypothesis:
         """Make the hypothesis of a candidate."""
         parent, item = growth.parent, growth.item
         pending = int(growth.node.ids[growth.child])
         if item is None:
+            run, after = (pending,), growth.node.next[growth.child]
+            if self.model.takes_runs:
+                run, after = forced_run(growth.node, growth.child)
             return Hypothesis(
-                growth.score, parent.state, pending, parent.position, parent.step, parent.left,
-                parent.inserted, growth.node.next[growth.child], growth.within, parent.origin,
+                growth.score, parent.state, run if len(run) > 1 else pending, parent.position, parent.step, parent.left,
+                parent.inserted, after, growth.within, parent.origin,
             )  # fmt: skip
         if isinstance(item, Form):
             text = item.text if parent.position.touching else " " + item.text

@@ -15,13 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from restore.decoder import Decoder, Growth, Hypothesis, Step, steps_between
+from restore.decoder import Decoder, Growth, Hypothesis, Step, Weights, steps_between
 from restore.lattice.gaps import Insertion
 
-SCALE = 0.7
-"""What log-probabilities are multiplied by: summed ones are too sure of themselves. Chosen on development text."""
-WORD_THRESHOLD, MARK_THRESHOLD, PATH_WEIGHT = 0.2, 0.15, 0.05
-"""From which posterior an inserted word, or mark, is worth having; and what a nat of the path's likelihood is worth."""
 MOST_ALTERNATIVES = 8
 
 
@@ -70,11 +66,11 @@ def consensus(stages: Sequence[Stage], ends: Sequence[Hypothesis], decoder: Deco
         ends: the hypotheses that it ends in.
         decoder: makes the steps of chosen forms.
     """
-    posteriors = _posteriors(stages, ends)
+    posteriors = _posteriors(stages, ends, decoder.weights.scale)
     best: dict[int, tuple[float, Arc | None, int]] = {id(node): (0.0, None, 0) for node in stages[0].nodes}
     choices: list[Choice] = []
     for number, (stage, chances) in enumerate(zip(stages, posteriors, strict=True)):
-        choice, worths = _weigh(stage, chances)
+        choice, worths = _weigh(stage, chances, decoder.weights)
         choices.append(choice)
         for arc, worth in zip(stage.arcs, worths, strict=True):
             before = best.get(id(arc.parent.origin))
@@ -116,7 +112,7 @@ def _trace(
     return [step for part in reversed(steps) for step in part], chosen[::-1]
 
 
-def _posteriors(stages: Sequence[Stage], ends: Sequence[Hypothesis]) -> list[list[float]]:
+def _posteriors(stages: Sequence[Stage], ends: Sequence[Hypothesis], scale: float) -> list[list[float]]:
     """Return, for each stage, the posterior of each of its arcs; those of one stage sum to 1."""
     # Forward scores are those of the search, recomputed as sums over paths rather than the best path.
     forward: dict[int, float] = {id(node): 0.0 for node in stages[0].nodes}
@@ -127,7 +123,7 @@ def _posteriors(stages: Sequence[Stage], ends: Sequence[Hypothesis]) -> list[lis
         for arc in stage.arcs:
             origin = arc.parent.origin
             score = arc.parent.score if arc.growth is None else arc.growth.score
-            cost = SCALE * (score - origin.score)
+            cost = scale * (score - origin.score)
             row.append(cost)
             if arc.target is not None and arc.growth is not None:
                 reached[id(arc.target)].append(forward.get(id(origin), -1e9) + cost)
@@ -156,7 +152,7 @@ def _posteriors(stages: Sequence[Stage], ends: Sequence[Hypothesis]) -> list[lis
     return rows[::-1]
 
 
-def _weigh(stage: Stage, chances: list[float]) -> tuple[Choice, list[float]]:
+def _weigh(stage: Stage, chances: list[float], weights: Weights) -> tuple[Choice, list[float]]:
     """Return what there was to choose from in a stage, and the worth of each of its arcs."""
     # Many arcs take different forms after the same gap, so gaps are looked at once.
     parents: dict[int, Hypothesis] = {}
@@ -176,10 +172,10 @@ def _weigh(stage: Stage, chances: list[float]) -> tuple[Choice, list[float]]:
         gaps[content] += shares[key]
         for unit in set(content):
             units[unit] += shares[key]
-    values = {key: sum([units[step.text] - _threshold(step) for step in steps]) for key, steps in contents.items()}
+    values = {key: sum([units[step.text] - _threshold(step, weights) for step in steps]) for key, steps in contents.items()}
     worths = []
     for arc, chance in zip(stage.arcs, chances, strict=True):
-        worth = PATH_WEIGHT * math.log(max(chance, 1e-12)) + values[id(arc.parent)]
+        worth = weights.path * math.log(max(chance, 1e-12)) + values[id(arc.parent)]
         worths.append(worth + forms[arc.growth.item.text] if arc.growth is not None else worth)
     choice = Choice(
         tuple(sorted(gaps.items(), key=lambda pair: -pair[1])[:MOST_ALTERNATIVES]),
@@ -189,9 +185,9 @@ def _weigh(stage: Stage, chances: list[float]) -> tuple[Choice, list[float]]:
     return choice, worths
 
 
-def _threshold(step: Step) -> float:
+def _threshold(step: Step, weights: Weights) -> float:
     is_word = isinstance(step.what, Insertion) and step.what.kind == "word"
-    return WORD_THRESHOLD if is_word else MARK_THRESHOLD
+    return weights.word_threshold if is_word else weights.mark_threshold
 
 
 def _log_sum(values: Sequence[float]) -> float:

@@ -18,7 +18,8 @@ from restore.channel import Channel, get_channel
 from restore.channel.detection import READABLE, detect_channel
 from restore.config import AUTO, Config
 from restore.cues import Cues
-from restore.decoder import Decoder, Pin, Weights
+from restore.decoder import Decoder, Pin
+from restore.engines import FAST, SETTINGS, engine_of, open_model
 from restore.flags import FlagFinder
 from restore.lattice import FormFinder, GapGrammar
 from restore.lattice.forms import Form
@@ -82,20 +83,23 @@ class Restorer:
     def _decoder(self) -> Decoder:
         finder = FormFinder(self.channel, self._lexicon, self.config.terms)
         grammar = GapGrammar(self.channel, self._lexicon)
-        return Decoder(self._model, finder, grammar, self.config.beam, Weights())
+        settings = SETTINGS[self._engine]
+        return Decoder(self._model, finder, grammar, self.config.beam or settings.beam, settings.weights)
+
+    @cached_property
+    def _engine(self) -> str:
+        return engine_of(self.config.engine, self.config.model)
 
     @cached_property
     def _model(self) -> LanguageModel:
-        from restore.models.ngram import NgramModel
-        from restore.models.words import WordModel
-
-        return WordModel(NgramModel.open(self.config.model or resources_folder() / "ngram"))
+        return open_model(self._engine, self.config.model)
 
     @cached_property
     def _judging(self) -> Decoder:
         """A narrow search with the fast engine, for evidence on repairs."""
         decoder = self._decoder
-        return Decoder(decoder.model, decoder.finder, decoder.grammar, JUDGING_BEAM, decoder.weights)
+        model = decoder.model if self._engine == FAST else open_model(FAST)
+        return Decoder(model, decoder.finder, decoder.grammar, JUDGING_BEAM, SETTINGS[FAST].weights)
 
     @cached_property
     def _repairer(self) -> Repairer:

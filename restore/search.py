@@ -158,7 +158,7 @@ class Search:
             expansions = yield requests
             growing: list[Growth] = []
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
-                hypothesis.state, hypothesis.pending = expansion.state, None
+                hypothesis.take(expansion)
                 decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done)
             floor = decoder.floor([growth.score for growth in done])
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
@@ -178,7 +178,7 @@ class Search:
             expansions = yield requests
             growing: list[Growth] = []
             for hypothesis, expansion in zip(live, expansions, strict=True):
-                hypothesis.state, hypothesis.pending = expansion.state, None
+                hypothesis.take(expansion)
                 if hypothesis.node is None and decoder.is_whole(hypothesis.position):
                     whole.append(hypothesis)
             floor = decoder.floor([hypothesis.score for hypothesis in whole])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -12,6 +13,8 @@ import pytest
 from restore import Restorer
 from restore.models.base import Encoded, Expansion, Request, Window
 from restore.units import segment
+
+os.environ.setdefault("RESTORE_ENGINE", "fast")  # most tests are about what holds for every engine
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,6 +47,10 @@ class ChanceModel:
     @property
     def merges_marks(self) -> bool:
         return self._window is not None
+
+    @property
+    def takes_runs(self) -> bool:
+        return False
 
     def begin(self, source: Sequence[str], prefix: str = "") -> int:
         return zlib.crc32(prefix.encode())

@@ -20,6 +20,7 @@ from restore.models.base import Encoded, Request, Trie  # noqa: E402
 from restore.models.network import Network, pack, unpack  # noqa: E402
 from restore.models.neural import MOST_PIECES, MOST_PREFIX, MOST_SOURCE, Embedding, NeuralModel, prompt_of  # noqa: E402
 from restore.models.pool import KEPT_ROUNDS, SLOT_STEP  # noqa: E402
+from restore.models.runs import forced_run  # noqa: E402
 from restore.search import Search  # noqa: E402
 from restore.source import TokenStream, read_source  # noqa: E402
 from restore.units import segment  # noqa: E402
@@ -148,6 +149,28 @@ class TestProtocol:
 
     def test_the_name_has_the_checksum(self, model):
         assert len(model.name.removeprefix("neural:")) == 12
+
+
+class TestRuns:
+    def test_a_run_ends_before_the_last_piece_and_at_a_choice(self):
+        node = Trie(
+            [
+                (Encoded((1, 2, 3, 4)), "a"),
+                (Encoded((1, 2, 3, 5)), "b"),
+                (Encoded((6, 7, 8)), "c"),
+                (Encoded((9,)), "d"),
+            ]
+        )
+        run, after = forced_run(node, 0)
+        assert (run, after.ids.tolist()) == ((1, 2, 3), [4, 5])
+        run, after = forced_run(node, 1)
+        assert (run, after.ids.tolist()) == ((6, 7), [8])
+        assert forced_run(node, 2) == ((9,), None)
+
+    def test_a_run_ends_where_something_is_complete(self):
+        node = Trie([(Encoded((1, 2)), "a"), (Encoded((1, 2, 3)), "b")])
+        run, after = forced_run(node, 0)
+        assert (run, after.items[0][0][0]) == ((1,), "a")
 
 
 class TestSlots:

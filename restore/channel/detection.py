@@ -207,6 +207,8 @@ class Rates:
     def __init__(self, traces: Mapping[str, Sequence[Sequence[float]]]) -> None:
         self._index = {trace: place for place, trace in enumerate(traces)}
         table = np.array(list(traces.values()), dtype=np.float64)
+        if not ((table[:, 0] >= 0) & (table[:, 0] <= 1000)).all() or not ((table[:, 1] > 1e-6) & (table[:, 1] < 1e6)).all():
+            raise ValueError("a rate or a spread is out of range")
         clean = table[:, 0, :].T / 1000
         middle = clean.mean(axis=0)
         self._rate = np.vstack([(1 - DAMAGE) * clean + DAMAGE * middle, middle])

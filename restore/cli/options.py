@@ -59,7 +59,7 @@ def confidence_options(command: Command) -> Command:
 def engine_options(command: Command) -> Command:
     """Add --engine, --model and --beam."""
     command = click.option(
-        "--beam", type=click.IntRange(1, 256), default=8, show_default=True, help="Hypotheses kept at each word."
+        "--beam", type=click.IntRange(1, 256), default=None, help="Hypotheses kept at each word; without it, what suits the engine."
     )(command)
     command = click.option(
         "--model",
@@ -69,5 +69,5 @@ def engine_options(command: Command) -> Command:
     )(command)
     return click.option(
         "--engine", type=click.Choice(ENGINES), default="auto", show_default=True,
-        help="Which language model: fast (n-gram), or the best that is installed.",
+        help="Which language model: fast (n-gram), neural (transformer), or the best that is installed.",
     )(command)  # fmt: skip

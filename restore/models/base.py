@@ -55,20 +55,27 @@ class Trie(Generic[Item]):
         self.cache: Any = None
 
 
+def pieces_of(pending: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return pending ids as a tuple."""
+    if pending is None:
+        return ()
+    return pending if isinstance(pending, tuple) else (pending,)
+
+
 @dataclass(slots=True)
 class Request:
     """One state to move on and to look ahead from.
 
     Attributes:
         state: a state that the model gave.
-        pending: the id to move on by; None at the start.
+        pending: the id to move on by; None at the start; several for a model that takes runs.
         insertions: the trie node whose best children are wanted, or None.
         forms: the trie node of which every child is wanted, or None.
         best: how many children of `insertions` are wanted.
     """
 
     state: Any
-    pending: int | None
+    pending: int | tuple[int, ...] | None
     insertions: Trie[Any] | None
     forms: Trie[Any] | None
     best: int
@@ -82,11 +89,13 @@ class Expansion:
         state: the state after the pending id.
         insertions: (child, log-probability) of the best children of the insertion node, best first.
         forms: the log-probabilities of all children of the form node, in nats.
+        passed: the log-probabilities of the pending ids but the first, in nats.
     """
 
     state: Any
     insertions: Sequence[tuple[int, float]]
     forms: Sequence[float]
+    passed: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,10 @@ class LanguageModel(Protocol):
     def merges_marks(self) -> bool:
         """Whether runs of marks such as `."` have ids of their own."""
 
+    @property
+    def takes_runs(self) -> bool:
+        """Whether `Request.pending` may be several ids at once (see `restore.models.runs`)."""
+
     def begin(self, source: Sequence[str], prefix: str = "") -> Any:
         """Return the state at the start of a text, or of a window of one.
 
@@ -140,5 +153,5 @@ class LanguageModel(Protocol):
     def expand(self, requests: Sequence[Request]) -> list[Expansion]:
         """Move each state on by its pending id, and look ahead from there."""
 
-    def key(self, state: Any, pending: int | None) -> Hashable | None:
+    def key(self, state: Any, pending: int | tuple[int, ...] | None) -> Hashable | None:
         """Return a key such that hypotheses of equal keys have equal futures, or None if there is no such key."""

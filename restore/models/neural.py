@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -25,7 +24,7 @@ from tokenizers import Tokenizer
 
 from restore.bundle import BAD_FILE, open_bundle
 from restore.errors import ResourceError
-from restore.models.base import Encoded, Expansion, Request, Window
+from restore.models.base import Encoded, Expansion, Request, Window, pieces_of
 from restore.models.batch import Batch, Feed, Floats, Integers, batch_of
 from restore.models.network import EMBEDDING, HEAD_WEIGHT, SCALE, Network, available_threads, unpack
 from restore.models.pool import NONE_SEEN, Lane, Pool, State
@@ -108,6 +107,11 @@ class NeuralModel:
     @property
     def merges_marks(self) -> bool:
         """Runs of marks have ids of their own."""
+        return True
+
+    @property
+    def takes_runs(self) -> bool:
+        """Pieces without a choice between them are fed at once."""
         return True
 
     def begin(self, source: Sequence[str], prefix: str = "") -> State:
@@ -212,17 +216,6 @@ class NeuralModel:
         return logprobs, new.reshape(len(new), 2 * shape.layers, shape.groups, -1, shape.head_width)
 
 
-@dataclass(slots=True)
-class RunExpansion(Expansion):
-    """What the model says of a request whose `pending` may be several ids, fed in one run.
-
-    Attributes:
-        passed: the log-probabilities of the pending ids but the first, in nats.
-    """
-
-    passed: Sequence[float] = ()
-
-
 class Embedding:
     """The vectors that pieces come in as: the weights of the head, unless the model has others."""
 
@@ -274,12 +267,6 @@ def special(tokenizer: Tokenizer, piece: str) -> int:
     return int(number)
 
 
-def _ids(pending: int | tuple[int, ...] | None) -> tuple[int, ...]:
-    if pending is None:
-        return ()
-    return pending if isinstance(pending, tuple) else (pending,)
-
-
 class _Asked:
     """A request, with what has to be fed for it: pieces after a node that has its slots."""
 
@@ -287,7 +274,7 @@ class _Asked:
 
     def __init__(self, request: Request) -> None:
         state: State = request.state
-        pending = _ids(request.pending)
+        pending = pieces_of(request.pending)
         self.request = request
         self.node, refed = state.lane.ask(state.node)
         self.pieces = refed + state.unfed + pending
@@ -325,4 +312,4 @@ def _expansion(request: Request, state: State, logprobs: Floats, passed: list[fl
     forms: Sequence[float] = ()
     if request.forms is not None:
         forms = logprobs[request.forms.ids].tolist()
-    return RunExpansion(state, insertions, forms, passed)
+    return Expansion(state, insertions, forms, passed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from restore.models.base import Encoded, Expansion, Request, Trie, Window
+from restore.models.base import Encoded, Expansion, Request, Trie, Window, pieces_of
 from restore.models.ngram import NgramModel
 from restore.units import is_word, segment, sentence_starts
 
@@ -33,6 +33,11 @@ class WordModel:
     @property
     def merges_marks(self) -> bool:
         """False: each mark is a unit."""
+        return False
+
+    @property
+    def takes_runs(self) -> bool:
+        """False: a unit's ids are few."""
         return False
 
     def begin(self, source: Sequence[str], prefix: str = "") -> Any:
@@ -61,8 +66,9 @@ class WordModel:
         return [self._expand(request) for request in requests]
 
     def _expand(self, request: Request) -> Expansion:
-        model = self._model
-        state = request.state if request.pending is None else model.push(request.state, request.pending)
+        model, state = self._model, request.state
+        for piece in pieces_of(request.pending):
+            state = model.push(state, piece)
         insertions: Sequence[tuple[int, float]] = ()
         if request.insertions is not None and len(request.insertions.ids):
             mask, children = _mask(request.insertions, len(model.class_logprob))
@@ -73,9 +79,11 @@ class WordModel:
             forms = model.scores(state, _ids(request.forms))
         return Expansion(state, insertions, forms)
 
-    def key(self, state: Any, pending: int | None) -> Hashable | None:
+    def key(self, state: Any, pending: int | tuple[int, ...] | None) -> Hashable | None:
         """Return the context: all that the future depends on."""
-        return state if pending is None else self._model.push(state, pending)
+        for piece in pieces_of(pending):
+            state = self._model.push(state, piece)
+        return state  # type: ignore[no-any-return]
 
 
 def _mask(node: Trie[Any], size: int) -> tuple[Any, dict[int, int]]:

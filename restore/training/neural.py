@@ -30,7 +30,7 @@ from restore.training.checkpoint import (
     truncate_log,
     write_log,
 )
-from restore.training.packing import Batch, batches, encode_window, fixed_batches, losses
+from restore.training.packing import Batch, batches, encode_window, fixed_batches, half_precision, losses
 from restore.training.pairs import (
     CHANNEL_SHARES,
     SOURCE_WEIGHTS,
@@ -59,6 +59,7 @@ class Settings:
         warm_up: steps at the start with a lower rate.
         weight_decay: of all matrices.
         step_tokens: pieces of one step, over all workers.
+        half: multiply in bfloat16; None is wherever the processor gains by it.
         workers: threads that work on a share of each step each; None is one for every core.
         average: how much of the averaged weights each step keeps (a moving average over about 1 / (1 - average) steps).
         prune: drop the base's pieces that occur less than this in the corpus and its lower-cased copy; 0 keeps all.
@@ -73,6 +74,7 @@ class Settings:
     warm_up: int = 30
     weight_decay: float = 0.01
     step_tokens: int = 2400
+    half: bool | None = None
     workers: int | None = None
     average: float = 0.99
     prune: int = 0
@@ -213,6 +215,7 @@ class Trainer:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
         self.workers = self.settings.workers or os.cpu_count() or 1
+        self.half = half_precision() if self.settings.half is None else self.settings.half
 
     def load(self) -> None:
         """Take up the state that was saved last."""
@@ -259,7 +262,7 @@ class Trainer:
 
         def gradient(share: Batch) -> tuple[float, tuple[Tensor, ...]]:
             torch.set_num_threads(1)
-            loss = losses(self.model, share).sum() / total
+            loss = losses(self.model, share, self.half).sum() / total
             return float(loss.detach()), torch.autograd.grad(loss, parameters)
 
         results = list(pool.map(gradient, shares))
@@ -345,7 +348,7 @@ class Trainer:
         def one(batch: Batch) -> Tensor:
             torch.set_num_threads(1)
             with torch.no_grad():
-                return losses(self.model, batch)
+                return losses(self.model, batch, self.half)
 
         with ThreadPoolExecutor(self.workers) as pool:
             return float(torch.cat(list(pool.map(one, self.held_out))).mean())

@@ -58,8 +58,9 @@ def encode_window(tokenizer: Tokenizer, window: Window) -> Encoded:
         return list(tokenizer.encode(text, add_special_tokens=False).ids) if text else []
 
     start, separator, end = special_pieces(tokenizer)
-    given = [start, *pieces(" " + window.source), separator, *pieces(window.prefix)]
-    return Encoded([*given, *pieces(window.target), *([end] if window.closed else [])], len(given))
+    given = [start, *pieces(" " + window.source), separator]
+    text = [*pieces(window.prefix), *pieces(window.target)]
+    return Encoded([*given, *text, *([end] if window.closed else [])], len(given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +164,30 @@ def packed_attention(
 AttentionInterface.register(ATTENTION, packed_attention)
 
 
-def losses(model: LlamaForCausalLM, batch: Batch) -> Tensor:
-    """Return the loss of each target piece, in nats. The head is applied to target positions only."""
-    hidden = model.model(
-        input_ids=batch.pieces, position_ids=batch.positions, lengths=batch.lengths, use_cache=False
-    ).last_hidden_state[0]
-    rows = hidden[batch.places]
-    return torch.cat(
-        [
-            functional.cross_entropy(model.lm_head(some), wanted, reduction="none")
-            for some, wanted in zip(torch.split(rows, HEAD_ROWS), torch.split(batch.targets, HEAD_ROWS), strict=True)
-        ]
-    )
+def half_precision() -> bool:
+    """Return whether this processor multiplies bfloat16 numbers by itself, at twice the speed of float32."""
+    cpu: Any = torch.cpu
+    return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
+
+
+def losses(model: LlamaForCausalLM, batch: Batch, half: bool = False) -> Tensor:
+    """Return the loss of each target piece, in nats. The head is applied to target positions only.
+
+    Args:
+        model: the model, its weights in float32.
+        batch: what to read.
+        half: multiply matrices in bfloat16.
+    """
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        hidden = model.model(
+            input_ids=batch.pieces, position_ids=batch.positions, lengths=batch.lengths, use_cache=False
+        ).last_hidden_state[0]
+        rows = hidden[batch.places]
+        return torch.cat(
+            [
+                functional.cross_entropy(model.lm_head(some).float(), wanted, reduction="none")
+                for some, wanted in zip(
+                    torch.split(rows, HEAD_ROWS), torch.split(batch.targets, HEAD_ROWS), strict=True
+                )
+            ]
+        )

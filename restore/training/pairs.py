@@ -47,7 +47,7 @@ _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    r"""One training example: `source`, then `prefix` (given), then `target` (to be learnt).
+    r"""One training example: `source`, then `prefix` (given in decoding), then `target`.
 
     The model reads and writes one sequence of pieces, and the decoder relies on its form:
 
@@ -57,8 +57,8 @@ class Window:
     from just after the kept token before the window (from the first character, where the window opens the
     document), so it begins with a space or a mark when the text does there. A paragraph break is one "\n".
 
-    - The *prefix* ends with the last of the window's first few kept tokens. It carries no loss: in decoding it
-      is the text restored so far. It is often empty.
+    - The *prefix* ends with the last of the window's first few kept tokens: in decoding it is the text restored so
+      far. It is often empty. In training it is learnt like the target, of which only its encoding keeps it apart.
     - The target ends with a kept token, without the marks that follow it; but a window that ends where a document
       or (often) a sentence ends has the closing words and marks too.
     - When the source goes on beyond the target (*lookahead*), `closed` is false and the sequence has no <|endoftext|>.

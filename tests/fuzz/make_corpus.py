@@ -88,7 +88,7 @@ def main() -> None:
 
     def write(target: str, name: str, data: bytes) -> None:
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
-        if len(data) > 60_000:
+        if len(data) > 20_000:
             name, data = f"{name}.packed", gzip.compress(data, mtime=0)
         (CORPUS / target / name).write_bytes(data)
 

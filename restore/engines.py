@@ -1,0 +1,108 @@
+"""The engines: which language model restores, and how the search weighs what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from restore.bundle import CARD, resources_folder
+from restore.config import AUTO, ENGINES
+from restore.decoder import Weights
+from restore.errors import ResourceError, RestoreError
+from restore.models.base import LanguageModel
+
+FAST, NEURAL = "fast", "neural"
+FOLDERS = {FAST: "ngram", NEURAL: "neural"}
+"""The folder of each engine's model among the resources."""
+FORMATS = {"restore-neural": NEURAL}
+"""The engine of each format of models; what is not named here is read by the fast engine, which says what is wrong."""
+RUNTIME = ("onnxruntime", "tokenizers")
+VARIABLE = "RESTORE_ENGINE"
+
+NO_RUNTIME = "the neural engine needs the package {name!r}, which is not installed; install it: pip install {name}"
+NO_WEIGHTS = "the neural engine's weights are not in this installation ({path}); choose --engine fast, or reinstall restore"
+OTHER_ENGINE = "{path}: holds a model of the {found} engine, not of {wanted}; leave out --engine, or give another model"
+BAD_VARIABLE = "the environment variable {name} is {value!r}; set it to one of {engines}, or unset it"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What comes with the choice of an engine.
+
+    Attributes:
+        beam: hypotheses kept at each input token.
+        weights: what the search adds to the model's log-probabilities, and how it reads its posteriors.
+    """
+
+    beam: int
+    weights: Weights
+
+
+SETTINGS = {
+    FAST: Engine(8, Weights()),
+    NEURAL: Engine(4, Weights(end=0.0, prior=0.2, quote=-2.0, live=6.0, margin=6.0)),
+}
+"""Chosen on the odd-numbered development documents."""
+
+
+def engine_of(name: str, model: str | os.PathLike[str] | None = None) -> str:
+    """Return the engine that a choice comes to, `fast` or `neural`.
+
+    Args:
+        name: `fast`, `neural` or `auto`.
+        model: the folder of a model to use in place of the engine's own.
+
+    Raises:
+        RestoreError: the model is of another engine than the one chosen, or RESTORE_ENGINE is no engine.
+    """
+    if model is not None:
+        found = _engine_of_model(Path(model))
+        if name not in (AUTO, found):
+            raise RestoreError(OTHER_ENGINE.format(path=model, found=found, wanted=name))
+        return found
+    if name == AUTO:
+        name = os.environ.get(VARIABLE, AUTO)
+        if name not in ENGINES:
+            raise RestoreError(BAD_VARIABLE.format(name=VARIABLE, value=name, engines=", ".join(ENGINES)))
+    if name == AUTO:
+        usable = (resources_folder() / FOLDERS[NEURAL] / CARD).is_file() and all(map(find_spec, RUNTIME))
+        return NEURAL if usable else FAST
+    return name
+
+
+def _engine_of_model(folder: Path) -> str:
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        return FORMATS.get(card["format"], FAST)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return FAST
+
+
+def open_model(engine: str, folder: str | os.PathLike[str] | None = None) -> LanguageModel:
+    """Open the model of an engine.
+
+    Args:
+        engine: `fast` or `neural`.
+        folder: the model's folder; the one that comes with restore if not given.
+
+    Raises:
+        ResourceError: it is missing, damaged, or of another version.
+        RestoreError: a package that runs it is missing.
+    """
+    path = Path(folder) if folder is not None else resources_folder() / FOLDERS[engine]
+    if engine == FAST:
+        from restore.models.ngram import NgramModel
+        from restore.models.words import WordModel
+
+        return WordModel(NgramModel.open(path))
+    for name in RUNTIME:
+        if find_spec(name) is None:
+            raise RestoreError(NO_RUNTIME.format(name=name))
+    if folder is None and not path.is_dir():
+        raise ResourceError(NO_WEIGHTS.format(path=path))
+    from restore.models.neural import NeuralModel
+
+    return NeuralModel.open(path)
