@@ -379,7 +379,8 @@ class Decoder:
         parent, item = growth.parent, growth.item
         pending = int(growth.node.ids[growth.child])
         if item is None:
-            run, after = (pending,), growth.node.next[growth.child]
+            run: tuple[int, ...] = (pending,)
+            after = growth.node.next[growth.child]
             if self.model.takes_runs:
                 run, after = forced_run(growth.node, growth.child)
             return Hypothesis(

@@ -59,7 +59,10 @@ def confidence_options(command: Command) -> Command:
 def engine_options(command: Command) -> Command:
     """Add --engine, --model and --beam."""
     command = click.option(
-        "--beam", type=click.IntRange(1, 256), default=None, help="Hypotheses kept at each word; without it, what suits the engine."
+        "--beam",
+        type=click.IntRange(1, 256),
+        default=None,
+        help="Hypotheses kept at each word; without it, what suits the engine.",
     )(command)
     command = click.option(
         "--model",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from restore.config import AUTO, ENGINES
 from restore.errors import RestoreError
 
 NEEDS_EXTRA = (
@@ -95,12 +96,116 @@ def wordnet(database: Path, out: Path, licence: Path) -> None:
     build_wordnet(database, out, licence.read_text(encoding="utf-8"))
 
 
-def _weights(pairs: tuple[str, ...]) -> dict[str, float]:
+@train_command.command()
+@_FILES
+@_OUT
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    help="What to go on from: a folder with a Llama-type model in safetensors, a GGUF file, or a model that this command "
+    "made. Without it, the model that comes with restore.",
+)
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="How long to train, stops not counted.")
+@click.option("--tokens", type=click.IntRange(min=1), help="How many tokens to train on: repeatable, as time is not.")
+@click.option("--held-out", type=click.Path(path_type=Path), help="Text whose odd-numbered documents are measured on.")
+@click.option("--seed", type=int, default=0, show_default=True, help="What the windows depend on.")
+@click.option("--learning-rate", type=float, default=3e-4, show_default=True, help="The highest.")
+@click.option("--step-tokens", type=int, default=2400, show_default=True, help="Tokens of one step.")
+@click.option("--prune", type=int, default=0, show_default=True, help="Drop pieces of the vocabulary rarer than this.")
+@click.option("--channel", "channels", multiple=True, metavar="NAME=SHARE", help="Channels that strip, and their shares.")
+@click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How much oftener a source is drawn from.")
+@click.option("--restart", is_flag=True, help="Begin anew where OUT holds a run that could go on.")
+def neural(
+    files: tuple[Path, ...],
+    out: Path,
+    base: Path | None,
+    minutes: float | None,
+    tokens: int | None,
+    held_out: Path | None,
+    seed: int,
+    learning_rate: float,
+    step_tokens: int,
+    prune: int,
+    channels: tuple[str, ...],
+    weights: tuple[str, ...],
+    restart: bool,
+) -> None:
+    """Train a neural model; use it with `restore --model OUT`.
+
+    Hours of work, saved every few minutes: a command that was stopped goes on where it was. The checkpoint, from which
+    `--base OUT/checkpoint` goes on without loss, is in OUT/checkpoint; OUT itself is the small, rounded model.
+    """
+    try:
+        from restore.training.adaptation import adapt
+    except ModuleNotFoundError as error:
+        raise RestoreError(NEEDS_EXTRA.format(name=error.name)) from error
+
+    adapt(
+        files, out, base=base, held_out=held_out, resume=not restart,
+        channels=_weights(channels, "--channel") or None, weights=_weights(weights) or None, minutes=minutes, tokens=tokens,
+        seed=seed, learning_rate=learning_rate, step_tokens=step_tokens, prune=prune,
+    )  # fmt: skip
+
+
+@train_command.command()
+@_FILES
+@_OUT
+@click.option("--engine", type=click.Choice(ENGINES), default=AUTO, show_default=True, help="Whose confidences to fit.")
+@click.option("--model", type=click.Path(path_type=Path), help="A model's folder in place of the engine's own.")
+@click.option("--channel", "channels", multiple=True, default=("nltk",), show_default=True, help="Channels to fit for.")
+@click.option("--half", type=click.Choice(["odd", "even", "all"]), default="odd", show_default=True, help="Documents used.")
+@click.option("--words", multiple=True, metavar="NAME=NUMBER", help="Take so many words of each document of a file.")
+@click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How much a file's documents count.")
+def calibration(
+    files: tuple[Path, ...],
+    out: Path,
+    engine: str,
+    model: Path | None,
+    channels: tuple[str, ...],
+    half: str,
+    words: tuple[str, ...],
+    weights: tuple[str, ...],
+) -> None:
+    """Fit confidences and warnings to text that the model has not seen; OUT is a bundle, or MODEL/calibration."""
+    from restore.training.calibration import train_calibration
+
+    train_calibration(
+        files, out, engine=engine, model=model, channels=channels, half=half,
+        words={name: int(number) for name, number in _weights(words, "--words").items()} or None,
+        weights=_weights(weights) or None, progress=lambda name, done: click.echo(f"{name}: {done} documents", err=True),
+    )  # fmt: skip
+
+
+@train_command.command()
+@_FILES
+@_OUT
+@click.option("--channel", default="nltk", show_default=True, help="How the text is stripped.")
+@click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How much a file counts; without it, 1.")
+def cues(files: tuple[Path, ...], out: Path, channel: str, weights: tuple[str, ...]) -> None:
+    """Learn which words tell that a negation, a direction or a person was dropped near them."""
+    from restore.training.cues import train_cues
+
+    train_cues(
+        files, out, channel=channel, weights=_weights(weights) or None, progress=lambda line: click.echo(line, err=True)
+    )
+
+
+@train_command.command()
+@_FILES
+@_OUT
+def detection(files: tuple[Path, ...], out: Path) -> None:
+    """Make the table that tells by which channel a text was stripped."""
+    from restore.training.detection import train_detection
+
+    train_detection(files, out)
+
+
+def _weights(pairs: tuple[str, ...], option: str = "--weight") -> dict[str, float]:
     weights = {}
     for pair in pairs:
         name, _, number = pair.partition("=")
         try:
             weights[name] = float(number)
         except ValueError:
-            raise click.BadParameter(f"{pair!r} is not NAME=NUMBER", param_hint="--weight") from None
+            raise click.BadParameter(f"{pair!r} is not NAME=NUMBER", param_hint=option) from None
     return weights

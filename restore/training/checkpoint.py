@@ -140,6 +140,20 @@ def save_state(
     _save(tensors, folder / STATE, {"progress": json.dumps(asdict(progress))})
 
 
+def load_state_progress(folder: Path) -> Progress:
+    """Read how far a run is from what `save_state` wrote.
+
+    Raises:
+        RestoreError: the file is missing or damaged.
+    """
+    path = folder / STATE
+    try:
+        with safe_open(path, framework="pt") as file:
+            return Progress(**json.loads(file.metadata()["progress"]))
+    except Exception as error:
+        raise RestoreError(f"{path}: cannot be read ({error}); train again") from error
+
+
 def load_state(
     folder: Path, parameters: Sequence[Tensor], averaged: Sequence[Tensor], optimizer: torch.optim.Optimizer
 ) -> Progress:

@@ -1,0 +1,117 @@
+"""All of `restore train neural`: from any base through a training run to a bundle that restore runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from restore.bundle import CARD, Bundle, resources_folder
+from restore.models.neural import FORMAT
+from restore.training.checkpoint import load_state_progress
+from restore.training.export import export, unexport
+from restore.training.neural import train
+from restore.training.pairs import CHANNEL_SHARES, SOURCE_WEIGHTS, WindowSource, read_sources
+
+ROUNDING_WINDOWS = 64
+ROUNDING_SEED = 10_000
+"""Windows that no run has seen tell the rounding what real inputs are."""
+ABOUT = "A causal language model that reads stripped English and writes the prose it came from, rounded to integers."
+
+
+def adapt(
+    files: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    base: str | os.PathLike[str] | None = None,
+    held_out: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    channels: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] | None = None,
+    report: Callable[[str], None] | None = None,
+    card: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Bundle:
+    """Fine-tune a model on files and write it as a bundle; the checkpoint is in the folder `checkpoint` of it.
+
+    A run that was stopped goes on; one that is done is only rounded again.
+
+    Args:
+        files: corpus files, as `restore.training.neural.train` takes them.
+        out: the bundle's folder.
+        base: a folder with a Llama-type model in safetensors, a GGUF file, or a bundle, which is made floats again first;
+            the model that comes with restore if not given.
+        held_out: a corpus file whose odd-numbered documents are only measured on.
+        resume: go on from a checkpoint in `out` where there is one.
+        channels: the channels that strip the windows, and their shares.
+        weights: how much oftener than its length each source is drawn from.
+        report: what is called with each line for the user; standard error by default.
+        card: what the card should say besides.
+        **settings: the fields of `restore.training.neural.Settings`.
+
+    Raises:
+        RestoreError: a file cannot be used, or the settings contradict each other.
+        ResourceError: the base is a damaged bundle.
+    """
+    say = report or _say
+    folder = Path(out)
+    checkpoint = folder / "checkpoint"
+    start = Path(base) if base is not None else resources_folder() / "neural"
+    origin = start.name
+    if _is_bundle(start) and not (resume and (checkpoint / "state.safetensors").exists()):
+        say(f"making {start} a checkpoint again")
+        unexport(start, folder / "base")
+        start = folder / "base"
+    train(
+        files, checkpoint, base=start, held_out=held_out, resume=resume, channels=channels, weights=weights,
+        report=report, **settings,
+    )  # fmt: skip
+    source = WindowSource(
+        read_sources([Path(path) for path in files]),
+        channels=dict(channels or CHANNEL_SHARES),
+        weights=dict(SOURCE_WEIGHTS if weights is None else weights),
+        seed=ROUNDING_SEED,
+    )
+    progress = load_state_progress(checkpoint)
+    made = {
+        "about": ABOUT,
+        "command": "restore train neural FILES -o OUT --base BASE",
+        "data": sorted({Path(path).name for path in files}),
+        "base": origin,
+        "training": {
+            "tokens": progress.tokens,
+            "target_tokens": progress.targets,
+            "steps": progress.step,
+            "minutes": round(progress.seconds / 60),
+            "seed": progress.seed,
+            **_losses(checkpoint),
+        },
+    }
+    windows = [source.window(number) for number in range(ROUNDING_WINDOWS)]
+    return export(checkpoint, folder, windows, {**made, **(card or {})}, say)
+
+
+def _is_bundle(folder: Path) -> bool:
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(card, dict) and card.get("format") == FORMAT
+
+
+def _losses(checkpoint: Path) -> dict[str, float]:
+    """Return the first and the last held-out loss of a run's log, in nats a piece."""
+    found = []
+    for line in (checkpoint / "log.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        if "held_out" in entry:
+            found.append(min(entry["held_out"], entry["held_out_average"]))
+    return {"held_out_before": found[0], "held_out_after": found[-1]} if found else {}
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
