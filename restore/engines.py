@@ -34,16 +34,18 @@ class Engine:
 
     Attributes:
         beam: hypotheses kept at each input token.
+        together: texts whose searches go in step where there are many.
         weights: what the search adds to the model's log-probabilities, and how it reads its posteriors.
     """
 
     beam: int
+    together: int
     weights: Weights
 
 
 SETTINGS = {
-    FAST: Engine(8, Weights()),
-    NEURAL: Engine(4, Weights(end=0.0, prior=0.2, quote=-2.0, live=6.0, margin=6.0)),
+    FAST: Engine(8, 1, Weights()),
+    NEURAL: Engine(4, 8, Weights(end=0.0, prior=0.2, quote=-2.0, live=6.0, margin=6.0)),
 }
 """Chosen on the odd-numbered development documents."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from itertools import count
 
 from restore.decoder import Decoder, Growth, Hypothesis, Pin, Step, left_of
@@ -240,3 +240,23 @@ def drive(search: Search, model: LanguageModel) -> None:
     """Run one search to its end."""
     for _ in advance(search, model):
         pass
+
+
+def drive_together(searches: Sequence[Search], model: LanguageModel) -> None:
+    """Run several searches to their ends in step, the requests of all in one batch."""
+    running: dict[int, Asking] = {}
+    asked: dict[int, list[Request]] = {}
+
+    def move(number: int, answers: list[Expansion] | None) -> None:
+        try:
+            asked[number] = next(running[number]) if answers is None else running[number].send(answers)
+        except StopIteration:
+            asked.pop(number, None)
+
+    for number, search in enumerate(searches):
+        running[number] = search.run()
+        move(number, None)
+    while asked:
+        answers = iter(model.expand([request for requests in asked.values() for request in requests]))
+        for number, requests in list(asked.items()):
+            move(number, [next(answers) for _ in requests])

@@ -87,7 +87,7 @@ def test_sequence_format(tokenizer) -> None:
     assert tokenizer.decode(encoded.pieces, skip_special_tokens=False) == (
         "<|im_start|> minister resigned<|im_end|>The minister resigned\nOn<|endoftext|>"
     )
-    assert tokenizer.decode(encoded.pieces[: encoded.given], skip_special_tokens=False).endswith("The minister")
+    assert tokenizer.decode(encoded.pieces[: encoded.given], skip_special_tokens=False).endswith("<|im_end|>")
     window = Window(source="minister resigned monday", prefix="", target="The minister resigned", closed=False)
     encoded = packing.encode_window(tokenizer, window)
     assert tokenizer.decode(encoded.pieces[encoded.given :], skip_special_tokens=False) == "The minister resigned"
@@ -215,3 +215,28 @@ def test_errors(corpus, base, tmp_path) -> None:
     train(corpus, tmp_path / "out", base, tokens=1000)
     with pytest.raises(RestoreError, match="seed"):
         train(corpus, tmp_path / "out", base, seed=7)
+
+
+def test_the_command_makes_a_model_that_restores_and_goes_on(tmp_path, corpus, base) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from click.testing import CliRunner
+
+    from restore.cli.main import group
+    from restore.models.neural import NeuralModel
+
+    options = ["--tokens", "3000", "--step-tokens", "1000", "--channel", "nltk=1", "--held-out", str(corpus)]
+    first, second = tmp_path / "first", tmp_path / "second"
+    done = CliRunner().invoke(group, ["train", "neural", str(corpus), "-o", str(first), "--base", str(base), *options])
+    assert done.exit_code == 0, done.output
+    assert NeuralModel.open(first).name.startswith("neural:")
+    card = json.loads((first / "card.json").read_text())
+    assert card["training"]["tokens"] >= 3000
+    assert card["training"]["held_out_after"] < card["training"]["held_out_before"]
+    done = CliRunner().invoke(group, ["-", "--model", str(first)], input="minister health resigned monday")
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(group, ["train", "neural", str(corpus), "-o", str(second), "--base", str(first), *options])
+    assert done.exit_code == 0, done.output
+    again = json.loads((second / "card.json").read_text())
+    # Rounding a model and making floats of it again costs little of what it has learnt.
+    assert again["training"]["held_out_before"] < card["training"]["held_out_before"]
