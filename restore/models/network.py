@@ -34,11 +34,14 @@ SCALE = "_scale"
 
 
 def available_threads() -> int:
-    """Return how many cores this process may use: by its affinity, and by the limit of its container."""
+    """Return how many cores this process may use: by its affinity, its container's limit, and OMP_NUM_THREADS."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    if asked.isascii() and asked.isdigit():
+        cores = max(1, min(cores, int(asked)))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         return max(1, min(cores, round(int(quota) / int(period))))
