@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,11 @@ from functools import cached_property, lru_cache
 
 from restore.channel.wordmaps import WORD_MAPS, WordMap, word_map
 from restore.errors import ChannelError
+
+if sys.version_info >= (3, 11):
+    from re import _parser  # type: ignore[attr-defined]
+else:
+    import sre_parse as _parser
 
 ORDERS = ("drop-map", "map-drop")
 
@@ -74,9 +80,10 @@ class Channel:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", FutureWarning)
                 one = re.compile(self.characters)
+                width = tuple(_parser.parse(self.characters).getwidth())
         except (re.error, FutureWarning, RecursionError, OverflowError) as error:
             raise ChannelError(f"channel {self.name!r}: characters {self.characters!r}: {error}") from error
-        if one.fullmatch("") or one.fullmatch(" "):
+        if one.fullmatch(" ") or width != (1, 1):
             raise ChannelError(
                 f"channel {self.name!r}: characters {self.characters!r} must match one character, no space"
             )

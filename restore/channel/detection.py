@@ -202,11 +202,14 @@ class Rates:
 
     Args:
         traces: by trace, occurrences in 1,000 pieces for each preset, and spreads, as the file has them.
+        presets: how many presets there are.
     """
 
-    def __init__(self, traces: Mapping[str, Sequence[Sequence[float]]]) -> None:
+    def __init__(self, traces: Mapping[str, Sequence[Sequence[float]]], presets: int) -> None:
         self._index = {trace: place for place, trace in enumerate(traces)}
         table = np.array(list(traces.values()), dtype=np.float64)
+        if table.shape != (len(traces), 2, presets):
+            raise ValueError(f"rates and spreads are not of {presets} presets")
         if not ((table[:, 0] >= 0) & (table[:, 0] <= 1000)).all() or not ((table[:, 1] > 1e-6) & (table[:, 1] < 1e6)).all():
             raise ValueError("a rate or a spread is out of range")
         clean = table[:, 0, :].T / 1000
@@ -250,10 +253,10 @@ class Detector:
         self._tracer = Tracer(
             sources, plain, {end: kind for kind, ends in table["endings"].items() for end in ends.split()}
         )
-        self._rates = Rates(table["all"])
+        self._rates = Rates(table["all"], len(self.names))
         self._stems = [self.names.index(name) for name in stems]
         self._stem_tracer = Tracer(sources, [get_channel(name) for name in stems], None)
-        self._stem_rates = Rates(table["stems"]["traces"])
+        self._stem_rates = Rates(table["stems"]["traces"], len(stems))
         self._prior = np.log([*(FIRST_CHOICE.get(name, 1.0) for name in self.names), UNKNOWN])
         self._same = np.eye(len(self.names))
         for name, others in table["same"].items():
