@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from restore import Restoration, Restorer, channel_names
@@ -67,6 +67,7 @@ def test_stripping_the_restored_text_gives_the_input(name: str, by_chance: Maker
 
 @pytest.mark.parametrize("name", channel_names())
 @thorough
+@example(text="/\u00b5", beam=2)
 @given(text=strings, beam=st.sampled_from([2, 3]))
 def test_any_string_keeps_its_tokens(name: str, by_chance: Maker, text: str, beam: int) -> None:
     restorer = by_chance(name, beam)

@@ -220,8 +220,8 @@ def capitalised(form: Form) -> Form:
             if char.isupper() or any(other.isupper() for other in text[place + 1 :]):
                 return form
             upper = char.upper()
-            # Characters whose capital is longer (ß, ﬁ) stay, as the way back would differ.
-            return replace(form, text=text[:place] + upper + text[place + 1 :]) if len(upper) == 1 else form
+            # Characters whose capital leads elsewhere (ß, ﬁ, µ) stay, as the way back would differ.
+            return replace(form, text=text[:place] + upper + text[place + 1 :]) if upper.lower() == char else form
         if char.isdigit():
             return form
     return form
