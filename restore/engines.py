@@ -45,7 +45,7 @@ class Engine:
 
 SETTINGS = {
     FAST: Engine(8, 1, Weights()),
-    NEURAL: Engine(4, 8, Weights(end=0.0, quote=-2.0, live=6.0, margin=6.0)),
+    NEURAL: Engine(4, 4, Weights(end=0.0, quote=-2.0, live=6.0, margin=6.0)),
 }
 """Chosen on the odd-numbered development documents."""
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from restore.batch.rows import Outcome
 from restore.channel import get_channel
 from restore.config import AUTO, Config
+from restore.engines import SETTINGS
 from restore.errors import ResourceError
 from restore.evaluation.signature import channel_name
 from restore.restoration import Restoration
@@ -96,12 +97,14 @@ def _outcome(restoration: Restoration) -> Outcome:
 def signature(options: Mapping[str, Any], engine: str) -> dict[str, Any]:
     """Return all that shapes a row's restored text: version, channel, engine with checksum, and options."""
     config = make_config(options)
+    kind = engine.partition(":")[0]
     plain = ("channel", "engine", "model", "terms", "style")  # these stand here with their checksums, or in short
     return {
         "version": __version__,
         "channel": AUTO if config.channel == AUTO else channel_name(get_channel(config.channel)),
         "engine": engine,
         **{field.name: getattr(config, field.name) for field in fields(config) if field.name not in plain},
+        "beam": config.beam or (SETTINGS[kind].beam if kind in SETTINGS else None),
         "terms": hashlib.sha256("\n".join(config.terms).encode()).hexdigest()[:8] if config.terms else None,
         "style": ",".join(f"{name}={value}" for name, value in vars(config.style).items() if value is not None) or None,
     }

@@ -26,6 +26,9 @@ NOT_STARTED = "the engine's process ended while it started ({how})"
 ROW_KILLS = "the engine's process ended twice while at work on it ({how})"
 CLOSED = "the workers have been ended"
 
+STARTS = 3
+"""How often a process that ends while it starts is started."""
+
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -70,11 +73,21 @@ class _Worker:
         if self._closed:
             raise RestoreError(CLOSED)
         if self._process.poll() is not None:
-            self._release()
-            self._start()
-        self.engine()
+            self._restart()
         self._say(texts)
         return [Outcome(*row) for row in self._hear()["rows"]]
+
+    def _restart(self) -> None:
+        """Start again, and yet again if somebody ends the new process while it starts."""
+        for left in reversed(range(STARTS)):
+            self._release()
+            self._start()
+            try:
+                self.engine()
+                return
+            except RestoreError:
+                if not left or self._process.poll() is None:
+                    raise
 
     def close(self) -> None:
         """End the process, whatever it is doing, for good."""

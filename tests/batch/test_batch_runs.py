@@ -109,7 +109,7 @@ def run_until(step: int, work: Any) -> int:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"options": {"beam": 4}}, "beam 8, now 4"),
+        ({"options": {"beam": 4}}, "beam None, now 4"),
         ({"options": {"channel": "transcript"}}, "channel nltk-"),
         ({"part_rows": 3}, "part_rows 2, now 3"),
         ({"output": "prose"}, "output_field restored, now prose"),
