@@ -238,8 +238,7 @@ def advance(search: Search, model: LanguageModel) -> Iterator[None]:
 
 def drive(search: Search, model: LanguageModel) -> None:
     """Run one search to its end."""
-    for _ in advance(search, model):
-        pass
+    drive_together([search], model)
 
 
 def drive_together(searches: Sequence[Search], model: LanguageModel) -> None:

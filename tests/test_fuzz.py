@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent / "fuzz"
 SECONDS = float(os.environ.get("RESTORE_FUZZ_SECONDS", "1"))
 
 if sys.platform != "linux":
-    pytest.skip("the limits of time and memory are Linux's", allow_module_level=True)
+    pytest.skip("the limits of time and memory are Linux's: run it there", allow_module_level=True)
 sys.path.insert(0, str(HERE))
 import run  # noqa: E402
 from targets import TARGETS  # noqa: E402

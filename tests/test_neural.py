@@ -21,7 +21,7 @@ from restore.models.network import Network, pack, unpack  # noqa: E402
 from restore.models.neural import MOST_PIECES, MOST_PREFIX, MOST_SOURCE, Embedding, NeuralModel, prompt_of  # noqa: E402
 from restore.models.pool import KEPT_ROUNDS, SLOT_STEP  # noqa: E402
 from restore.models.runs import forced_run  # noqa: E402
-from restore.search import Search  # noqa: E402
+from restore.search import Search, drive_together  # noqa: E402
 from restore.source import TokenStream, read_source  # noqa: E402
 from restore.units import segment  # noqa: E402
 
@@ -74,15 +74,7 @@ def decoder(model):
 def restored(decoder: Decoder, texts: list[str]) -> list[str]:
     """Search several texts in step, their requests in one batch; return what each became."""
     searches = [Search(decoder, TokenStream(read_source(text, decoder.finder.channel))) for text in texts]
-    running = {number: search.run() for number, search in enumerate(searches)}
-    asked = {number: next(run) for number, run in running.items()}
-    while asked:
-        expansions = iter(decoder.model.expand([request for requests in asked.values() for request in requests]))
-        for number, requests in list(asked.items()):
-            try:
-                asked[number] = running[number].send([next(expansions) for _ in requests])
-            except StopIteration:
-                del asked[number]
+    drive_together(searches, decoder.model)
     return ["".join(step.text for step in search.steps) for search in searches]
 
 
@@ -392,7 +384,7 @@ def windows(number: int):
 class TestExport:
     def test_the_float_graph_is_what_transformers_computes(self, checkpoint):
         if not (importlib.util.find_spec("torch") and importlib.util.find_spec("transformers")):
-            pytest.skip("needs torch and transformers")
+            pytest.skip("needs torch and transformers: pip install '.[test,train]'")
         import torch
         from transformers import LlamaForCausalLM
 

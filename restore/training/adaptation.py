@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from restore.bundle import CARD, Bundle, resources_folder
-from restore.models.neural import FORMAT
+from restore.bundle import Bundle, resources_folder
+from restore.config import AUTO
+from restore.engines import FOLDERS, NEURAL, engine_of
 from restore.training.checkpoint import load_state_progress
 from restore.training.export import export, unexport
-from restore.training.neural import train
+from restore.training.neural import to_stderr, train
 from restore.training.pairs import CHANNEL_SHARES, SOURCE_WEIGHTS, WindowSource, read_sources
 
 ROUNDING_WINDOWS = 64
@@ -56,12 +56,12 @@ def adapt(
         RestoreError: a file cannot be used, or the settings contradict each other.
         ResourceError: the base is a damaged bundle.
     """
-    say = report or _say
+    say = report or to_stderr
     folder = Path(out)
     checkpoint = folder / "checkpoint"
-    start = Path(base) if base is not None else resources_folder() / "neural"
+    start = Path(base) if base is not None else resources_folder() / FOLDERS[NEURAL]
     origin = start.name
-    if _is_bundle(start) and not (resume and (checkpoint / "state.safetensors").exists()):
+    if engine_of(AUTO, start) == NEURAL and not (resume and (checkpoint / "state.safetensors").exists()):
         say(f"making {start} a checkpoint again")
         unexport(start, folder / "base")
         start = folder / "base"
@@ -94,14 +94,6 @@ def adapt(
     return export(checkpoint, folder, windows, {**made, **(card or {})}, say)
 
 
-def _is_bundle(folder: Path) -> bool:
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(card, dict) and card.get("format") == FORMAT
-
-
 def _losses(checkpoint: Path) -> dict[str, float]:
     """Return the first and the last held-out loss of a run's log, in nats a piece."""
     found = []
@@ -110,8 +102,3 @@ def _losses(checkpoint: Path) -> dict[str, float]:
         if "held_out" in entry:
             found.append(min(entry["held_out"], entry["held_out_average"]))
     return {"held_out_before": found[0], "held_out_after": found[-1]} if found else {}
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

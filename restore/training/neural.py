@@ -146,7 +146,7 @@ def train(
     run = Settings(**settings)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    say = report or _say
+    say = report or to_stderr
     documents = read_sources([Path(path) for path in files])
     source = WindowSource(
         documents,
@@ -311,7 +311,7 @@ class Trainer:
             f"step {progress.step}  loss {progress.smooth:.3f}  {progress.speed:.0f} tokens/s  "
             f"{progress.tokens / 1e6:.2f}M tokens  {_clock(left)} left"
         )
-        if sys.stderr.isatty() and self.say is _say:
+        if sys.stderr.isatty() and self.say is to_stderr:
             sys.stderr.write(f"\r{line}\033[K")
             sys.stderr.flush()
         elif progress.step % 10 == 0:
@@ -390,6 +390,7 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}"
 
 
-def _say(line: str) -> None:
+def to_stderr(line: str) -> None:
+    """Write a line for the user."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

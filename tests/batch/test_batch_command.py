@@ -172,9 +172,9 @@ def test_a_full_disk(command: Command, table: Any, tmp_path: Path) -> None:
     try:
         done = subprocess.run(shell, cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
     except FileNotFoundError:
-        pytest.skip("no unshare here")
+        pytest.skip("no unshare here: run it on Linux, with util-linux")
     if done.returncode == 77 or "unshare" in done.stderr:
-        pytest.skip("no user namespaces here")
+        pytest.skip("no user namespaces here: run it as root, or where they are allowed")
     first, second = done.stderr.splitlines()
     assert done.returncode == 1
     assert "cannot be written (No space left on device); what was done so far is kept" in first
