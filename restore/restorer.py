@@ -257,7 +257,7 @@ class Restorer:
 
         counts, path = measure_reference(decoder, tokens(), original, starts)
         window = decoder.model.window
-        if path is None or (window is not None and len(starts) > window.width + window.ahead):
+        if path is None or (window is not None and len(starts) > window.most):
             return counts
         search = Search(decoder, tokens())
         drive(search, decoder.model)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 
 from restore.decoder import Decoder, Growth, Hypothesis, Pin, Step, left_of
@@ -71,9 +72,11 @@ class Search:
         start, position, left = 0, Position(), Side.NONE
         while True:
             width = 0 if window is None else min(window.width, sys.maxsize if start else FIRST)
-            stop = tokens.upto(sys.maxsize if window is None else start + width + window.ahead)
-            last_window = tokens.upto(stop + 1) == stop
-            stages, live = yield from self._window(start, stop, position, left)
+            stop = seen = tokens.upto(sys.maxsize if window is None else start + width + window.ahead + window.shown)
+            last_window = tokens.upto(seen + 1) == seen
+            if window is not None and not last_window:
+                stop = start + width + window.ahead
+            stages, live = yield from self._window(start, stop, seen, position, left)
             if last_window:
                 final, live = yield from self._end(live)
                 stages.append(final)
@@ -98,12 +101,20 @@ class Search:
             left = left_of(last.what) if isinstance(last.what, Form) else Side.WORD
 
     def _window(
-        self, start: int, stop: int, position: Position, left: Side
+        self, start: int, stop: int, seen: int, position: Position, left: Side
     ) -> Generator[list[Request], list[Expansion], tuple[list[Stage], list[Hypothesis]]]:
-        """Search from one input token up to another; return what was considered, and the hypotheses at the end."""
+        """Search from one input token up to another; return what was considered, and the hypotheses at the end.
+
+        Args:
+            start: the first input token.
+            stop: the one after the last.
+            seen: the one after the last that the model is shown.
+            position: where the text before the window ends, in the grammar.
+            left: what the first gap knows of the token before it.
+        """
         decoder = self._decoder
-        seen, prefix = self._prefix(start)
-        texts = [token.core if token.word else token.text for token in self._tokens.row(seen, stop)]
+        first, prefix = self._prefix(start)
+        texts = [token.core if token.word else token.text for token in self._tokens.row(first, seen)]
         state = decoder.model.begin(texts, prefix)
         stacks: dict[int, list[Hypothesis]] = defaultdict(list)
         stacks[start] = [Hypothesis(0.0, state, None, position, None, left)]
@@ -168,22 +179,25 @@ class Search:
         return done
 
     def _end(self, live: list[Hypothesis]) -> Generator[list[Request], list[Expansion], tuple[Stage, list[Hypothesis]]]:
-        """Grow the hypotheses past the last token; return those whose texts are whole, or all if none can be."""
+        """Grow the hypotheses past the last token; return those whose texts are whole, or all if none can be.
+
+        What makes a text whole is never lost to a beam, however many words are likelier: there is always a way to stop.
+        """
         decoder, first = self._decoder, live
-        whole: list[Hypothesis] = []
+        whole = [hypothesis for hypothesis in live if decoder.is_whole(hypothesis.position)]
         for step in count(1):
             if not live:
                 break
-            requests = [decoder.request(hypothesis, None, 0) for hypothesis in live]
+            requests = [_all_insertions(decoder.request(hypothesis, None, 0)) for hypothesis in live]
             expansions = yield requests
             growing: list[Growth] = []
-            for hypothesis, expansion in zip(live, expansions, strict=True):
-                hypothesis.take(expansion)
-                if hypothesis.node is None and decoder.is_whole(hypothesis.position):
-                    whole.append(hypothesis)
-            floor = decoder.floor([hypothesis.score for hypothesis in whole])
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
+                hypothesis.take(expansion)
+                floor = decoder.floor([hypothesis.score for hypothesis in whole])
                 decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
+            ending = [growth for growth in growing if growth.item is not None and decoder.ends_text(growth)]
+            whole.extend(map(decoder.made, ending))
+            floor = decoder.floor([hypothesis.score for hypothesis in whole])
             live = decoder.best_of(growing, floor, step)
         ends = whole or first
         return Stage(-1, first, [Arc(end, None, end) for end in ends]), ends
@@ -222,6 +236,10 @@ class Search:
         self.steps.extend(steps[:length])
         self.choices.extend(choices[: cut - start])
         return cut
+
+
+def _all_insertions(request: Request) -> Request:
+    return replace(request, best=len(request.insertions.ids) if request.insertions is not None else 0)
 
 
 def advance(search: Search, model: LanguageModel) -> Iterator[None]:
