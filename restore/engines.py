@@ -13,6 +13,8 @@ from restore.config import AUTO, ENGINES
 from restore.decoder import Weights
 from restore.errors import ResourceError, RestoreError
 from restore.models.base import LanguageModel
+from restore.models.ngram import NgramModel
+from restore.models.words import WordModel
 
 FAST, NEURAL = "fast", "neural"
 FOLDERS = {FAST: "ngram", NEURAL: "neural"}
@@ -23,7 +25,9 @@ RUNTIME = ("onnxruntime", "tokenizers")
 VARIABLE = "RESTORE_ENGINE"
 
 NO_RUNTIME = "the neural engine needs the package {name!r}, which is not installed; install it: pip install {name}"
-NO_WEIGHTS = "the neural engine's weights are not in this installation ({path}); choose --engine fast, or reinstall restore"
+NO_WEIGHTS = (
+    "the neural engine's weights are not in this installation ({path}); choose --engine fast, or reinstall restore"
+)
 OTHER_ENGINE = "{path}: holds a model of the {found} engine, not of {wanted}; leave out --engine, or give another model"
 BAD_VARIABLE = "the environment variable {name} is {value!r}; set it to one of {engines}, or unset it"
 
@@ -83,6 +87,18 @@ def _engine_of_model(folder: Path) -> str:
         return FAST
 
 
+def open_words(folder: str | os.PathLike[str] | None = None) -> WordModel:
+    """Open an n-gram model.
+
+    Args:
+        folder: its folder; the one that comes with restore if not given.
+
+    Raises:
+        ResourceError: it is missing, damaged, or of another version.
+    """
+    return WordModel(NgramModel.open(resources_folder() / FOLDERS[FAST] if folder is None else folder))
+
+
 def open_model(engine: str, folder: str | os.PathLike[str] | None = None) -> LanguageModel:
     """Open the model of an engine.
 
@@ -96,10 +112,7 @@ def open_model(engine: str, folder: str | os.PathLike[str] | None = None) -> Lan
     """
     path = Path(folder) if folder is not None else resources_folder() / FOLDERS[engine]
     if engine == FAST:
-        from restore.models.ngram import NgramModel
-        from restore.models.words import WordModel
-
-        return WordModel(NgramModel.open(path))
+        return open_words(path)
     for name in RUNTIME:
         if find_spec(name) is None:
             raise RestoreError(NO_RUNTIME.format(name=name))

@@ -19,13 +19,14 @@ from restore.channel.detection import READABLE, detect_channel
 from restore.config import AUTO, Config
 from restore.cues import Cues
 from restore.decoder import Decoder, Pin
-from restore.engines import FAST, SETTINGS, engine_of, open_model
+from restore.engines import FAST, SETTINGS, engine_of, open_model, open_words
 from restore.flags import FlagFinder
 from restore.lattice import FormFinder, GapGrammar
 from restore.lattice.forms import Form
 from restore.lattice.gaps import MAX_INSERTIONS, Insertion
 from restore.lexicon import Lexicon, default_lexicon
 from restore.models.base import LanguageModel
+from restore.models.fusion import Second
 from restore.perplexity import perplexity
 from restore.reference import ReferenceScore, measure_reference, path_score
 from restore.repair import Repair, Repairer
@@ -84,7 +85,9 @@ class Restorer:
         finder = FormFinder(self.channel, self._lexicon, self.config.terms)
         grammar = GapGrammar(self.channel, self._lexicon)
         settings = SETTINGS[self._engine]
-        return Decoder(self._model, finder, grammar, self.config.beam or settings.beam, settings.weights)
+        beam, weights = self.config.beam or settings.beam, settings.weights
+        second = Second(open_words(), weights.fusion) if weights.fusion else None
+        return Decoder(self._model, finder, grammar, beam, weights, second)
 
     @cached_property
     def _engine(self) -> str:
