@@ -174,6 +174,11 @@ class Decoder:
         self.insertion_trie = lru_cache(maxsize=1 << 12)(self._insertion_trie)
         self._forms = lru_cache(maxsize=1 << 15)(self._form_trie)
 
+    @property
+    def name(self) -> str:
+        """The engine's name with the checksums of its data, such as `neural:0123456789ab+fast:ba9876543210`."""
+        return self.model.name if self.second is None else f"{self.model.name}+{self.second.name}"
+
     def request(
         self,
         hypothesis: Hypothesis,
@@ -321,8 +326,8 @@ class Decoder:
         for child, logprob in enumerate(logprobs):
             score = base + logprob
             for form, bonus in node.items[child]:
-                added = self._weighed(parent, form)[0] if self.second else 0.0
-                done.append(Growth(score + bonus + added, parent, node, child, form, "form"))
+                fused, _ = self.fused(parent.context, parent.position, form)
+                done.append(Growth(score + bonus + fused, parent, node, child, form, "form"))
             following = node.next[child]
             if following is not None:
                 growing.append(Growth(score + following.potential, parent, node, child, None, "form"))
@@ -344,22 +349,21 @@ class Decoder:
             if score + node.potential <= floor:
                 break
             for item, bonus in node.items[child]:
-                added = self._weighed(parent, item)[0] if self.second else 0.0
-                growing.append(Growth(score + bonus + added, parent, node, child, item, "insertion"))
+                fused, _ = self.fused(parent.context, parent.position, item)
+                growing.append(Growth(score + bonus + fused, parent, node, child, item, "insertion"))
             following = node.next[child]
             if following is not None:
                 growing.append(Growth(score + following.potential, parent, node, child, None, "insertion"))
 
-    def _weighed(self, parent: Hypothesis, item: Form | Insertion) -> tuple[float, Hashable]:
-        """Return what the second model adds to the score of a completed unit, and its context after it."""
+    def fused(self, context: Hashable, position: Position, item: Form | Insertion) -> tuple[float, Hashable]:
+        """Return what the second model, if any, adds to the score of a completed unit, in nats, and its context after it."""
         if self.second is None:
             return 0.0, None
-        position = parent.position
         if isinstance(item, Form):
             text = item.text if position.touching else " " + item.text
-            return self.second.add(parent.context, text[:READ], position.initial, False, item.logprob)
+            return self.second.add(context, text[:READ], position.initial, False, item.logprob)
         initial = position.initial and item.kind == "word"
-        return self.second.add(parent.context, item.text, initial, _touched(item), item.logprob)
+        return self.second.add(context, item.text, initial, _touched(item), item.logprob)
 
     def floor(self, scores: list[float]) -> float:
         """Return the score that a hypothesis must beat to go on, given the scores of those that are done.
@@ -423,7 +427,7 @@ class Decoder:
                 growth.score, parent.state, run if len(run) > 1 else pending, parent.position, parent.step, parent.left,
                 parent.inserted, after, growth.within, parent.origin, parent.context,
             )  # fmt: skip
-        context = self._weighed(parent, item)[1]
+        _, context = self.fused(parent.context, parent.position, item)
         if isinstance(item, Form):
             text = item.text if parent.position.touching else " " + item.text
             position = after_form(parent.position, item)

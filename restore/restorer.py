@@ -27,6 +27,7 @@ from restore.lattice.gaps import MAX_INSERTIONS, Insertion
 from restore.lexicon import Lexicon, default_lexicon
 from restore.models.base import LanguageModel
 from restore.models.fusion import Second
+from restore.models.words import WordModel
 from restore.perplexity import perplexity
 from restore.reference import ReferenceScore, measure_reference, path_score
 from restore.repair import Repair, Repairer
@@ -86,7 +87,7 @@ class Restorer:
         grammar = GapGrammar(self.channel, self._lexicon)
         settings = SETTINGS[self._engine]
         beam, weights = self.config.beam or settings.beam, settings.weights
-        second = Second(open_words(), weights.fusion) if weights.fusion else None
+        second = Second(self._words, weights.fusion) if weights.fusion else None
         return Decoder(self._model, finder, grammar, beam, weights, second)
 
     @cached_property
@@ -98,10 +99,15 @@ class Restorer:
         return open_model(self._engine, self.config.model)
 
     @cached_property
+    def _words(self) -> WordModel:
+        """The n-gram model that comes with restore, whatever the engine."""
+        return open_words()
+
+    @cached_property
     def _judging(self) -> Decoder:
         """A narrow search with the fast engine, for evidence on repairs."""
         decoder = self._decoder
-        model = decoder.model if self._engine == FAST else open_model(FAST)
+        model = decoder.model if self._engine == FAST else self._words
         return Decoder(model, decoder.finder, decoder.grammar, JUDGING_BEAM, SETTINGS[FAST].weights)
 
     @cached_property
@@ -114,7 +120,7 @@ class Restorer:
             return Calibrator({})
         own = None if self.config.model is None else Path(self.config.model) / "calibration"
         folder = own if own is not None and own.is_dir() else resources_folder() / "calibration"
-        return open_calibrator(folder, self._decoder.model.name, self.channel.name)
+        return open_calibrator(folder, self._decoder.name, self.channel.name)
 
     @cached_property
     def flag_finder(self) -> FlagFinder:
@@ -131,7 +137,7 @@ class Restorer:
     @property
     def engine(self) -> str:
         """The name of the engine in use, with the checksum of its data."""
-        return self._loaded().model.name
+        return self._loaded().name
 
     def _loaded(self) -> Decoder:
         with self._lock:
@@ -171,7 +177,7 @@ class Restorer:
         decoder = self._loaded()
         note = self._unfit(text)
         if note:
-            return Restoration(text, text, (), channel=self.channel.name, engine=decoder.model.name, notes=(note,))
+            return Restoration(text, text, (), channel=self.channel.name, engine=decoder.name, notes=(note,))
         repairs: list[Repair] = []
         tokens = self._tokens(text, repairs)
         tokens.keep = True
@@ -202,7 +208,7 @@ class Restorer:
             spans=tuple(assembler.spans),
             repairs=tuple(begun.repairs),
             channel=self.channel.name,
-            engine=decoder.model.name,
+            engine=decoder.name,
             notes=begun.notes,
             choices=tuple(search.choices),
             score=search.score,

@@ -28,6 +28,11 @@ class Second:
         self._share = share
         self.add = lru_cache(maxsize=REMEMBERED)(self._add)
 
+    @property
+    def name(self) -> str:
+        """The second model's name with the checksum of its data."""
+        return self._model.name
+
     def begin(self, prefix: str = "") -> Hashable:
         """Return the context after a text."""
         return self._model.begin((), prefix)  # type: ignore[no-any-return]
