@@ -320,5 +320,5 @@ def _message(flag: Flag) -> str:
 def percent(probability: float) -> str:
     """Write a probability for people."""
     if probability >= 0.995:
-        return "over 99 %"
-    return "under 1 %" if probability < 0.01 else f"{probability:.0%}".replace("%", " %")
+        return "over 99\u00a0%"
+    return "under 1\u00a0%" if probability < 0.01 else f"{probability:.0%}".replace("%", "\u00a0%")
