@@ -116,6 +116,13 @@ def test_warnings_find_their_place(fast: Restorer) -> None:
     assert "the sense may have changed" in page
 
 
+def test_a_long_warning_is_marked_at_its_ends(fast: Restorer, seed_text: str) -> None:
+    restoration = fast.restore(" ".join(seed_text.split()[:60]))
+    flag = Flag("quotation", 0, 0, len(restoration.text), "the words may be nobody's", (), 0.2)
+    places = [place for place in places_of(replace(restoration, flags=(flag,))) if place.text]
+    assert [index for index, place in enumerate(places) if place.warned] == [0, len(places) - 1]
+
+
 def test_every_kind_of_mark_is_said_in_words(fast: Restorer) -> None:
     restoration = fast.restore("they immigration official take responsibity non citizen 6 000 u")
     said = {line for place in places_of(restoration) for line in about_place(place)}
