@@ -137,3 +137,5 @@ def test_a_device_is_written_to_and_not_replaced(folder: Path) -> None:
     (folder / "away").symlink_to("/dev/null")
     assert restore(folder, "a.txt", "-o", "away").returncode == 0
     assert (folder / "away").is_char_device()
+    assert "immigration" in restore(folder, "a.txt", "-o", "/dev/stdout").stdout
+    assert Path("/dev/stdout").is_symlink()

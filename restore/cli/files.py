@@ -11,6 +11,9 @@ from pathlib import Path
 
 from restore.errors import InputError
 
+DEVICES = Path("/dev")
+"""Where devices stand, and links to what a process has open, such as /dev/stdout."""
+
 NO_FILE = "{path}: cannot be read ({why}); check the path"
 NOT_TEXT = "{path}: byte {place} is a zero byte, so this is no text file; give plain text in UTF-8"
 NOT_UTF8 = "{path}: byte {place} is not UTF-8; convert the file, for example with: iconv -f WINDOWS-1252 -t UTF-8"
@@ -123,7 +126,7 @@ def write_pieces(output: str | None, pieces: Iterable[str]) -> None:
     target = Path(output)
     scratch = None
     try:
-        if target.exists() and not target.is_file():
+        if target.absolute().parent == DEVICES or (target.exists() and not target.is_file()):
             with target.open("wb") as stream:
                 stream.writelines(piece.encode("utf-8") for piece in pieces)
             return
