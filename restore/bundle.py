@@ -28,6 +28,7 @@ from restore.errors import ResourceError
 CARD = "card.json"
 
 BAD_CARD = "{path}: not a readable bundle ({why}); point to a folder made by `restore train`, or reinstall restore"
+NO_FOLDER = "{path}: there is no such folder; point to a folder made by `restore train`, or reinstall restore"
 BAD_FORMAT = "{path}: holds {found!r}, but {wanted!r} is needed here; point to a folder of that kind"
 BAD_VERSION = "{path}: format version {found}, this release reads version {wanted}; make it again with `restore train`"
 BAD_FILE = "{path}: {why}; the file is damaged or was changed, so reinstall restore or make it again"
@@ -85,9 +86,11 @@ def open_bundle(folder: str | os.PathLike[str], wanted: str, version: int) -> Bu
         version: the format version that the caller reads.
 
     Raises:
-        ResourceError: no card, a broken one, another format or another version.
+        ResourceError: no folder, no card, a broken one, another format or another version.
     """
     path = Path(folder) / CARD
+    if not path.parent.is_dir():
+        raise ResourceError(NO_FOLDER.format(path=path.parent))
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -15,7 +15,7 @@ from restore.bundle import resources_folder
 from restore.calibration import Calibrator, open_calibrator
 from restore.casing import Casing
 from restore.channel import Channel, get_channel
-from restore.channel.detection import READABLE, detect_channel
+from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect_stems
 from restore.config import AUTO, Config
 from restore.cues import Cues
 from restore.decoder import Decoder, Pin
@@ -53,7 +53,12 @@ JUDGING_BEAM = 3
 
 UNSTRIPPED = (
     "{share:.0%} of the words are ones that the {channel} channel drops, so this text was not stripped by it; "
-    "it is returned unchanged (choose another channel, or none)"
+    "it is returned unchanged ({hint})"
+)
+
+STEMMED = (
+    "the words look like stems ({probability:.0%}), most of all like those that channel {name} leaves; "
+    "{channel} makes no words of them, so choose that channel if they are"
 )
 
 
@@ -182,7 +187,7 @@ class Restorer:
         tokens = self._tokens(text, repairs)
         tokens.keep = True
         search = Search(decoder, tokens, pins=pins, posteriors=self.config.confidence)
-        return _Begun(self, text, tokens, repairs, search)
+        return _Begun(self, text, tokens, repairs, search, self._doubts(text))
 
     def _finished(self, begun: _Begun) -> Restoration:
         """Make the restoration of a text whose search is done."""
@@ -240,6 +245,8 @@ class Restorer:
                 notes.append(note)
             yield text
             return
+        if notes is not None:
+            notes += self._doubts(text)
         tokens = self._tokens(text, [])
         assembler = Assembler(text, tokens)
         window = decoder.model.window
@@ -333,8 +340,24 @@ class Restorer:
             return "the text has no words"
         share = self._dropped_share(tokens)
         if share > READABLE_SHARE and len(tokens) >= READABLE_TOKENS:
-            return UNSTRIPPED.format(share=share, channel=self.channel.name)
+            return UNSTRIPPED.format(share=share, channel=self.channel.name, hint=self._rather(text))
         return None
+
+    def _rather(self, text: str) -> str:
+        """Say what a text is that was not stripped by the channel."""
+        found = detect_channel(text)
+        if found.name == self.channel.name or found.probability < SURE:
+            return "give the channel that it was stripped by"
+        if found.name == READABLE:
+            return "it looks like prose that was never stripped"
+        return f"it looks like the work of channel {found.name}, {found.probability:.0%}: give that one"
+
+    def _doubts(self, text: str) -> tuple[str, ...]:
+        """Say what speaks against the channel of a text that is restored all the same, judging by its beginning."""
+        if self.channel.map in STEMMERS or (found := detect_stems(text)) is None:
+            return ()
+        name, probability = found
+        return (STEMMED.format(name=name, probability=probability, channel=self.channel.name),)
 
     def _dropped_share(self, tokens: list[SourceToken]) -> float:
         """Return the share of tokens that the channel would have dropped and could not have made of other words."""

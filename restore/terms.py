@@ -8,7 +8,7 @@ from pathlib import Path
 from restore.channel import Channel
 from restore.errors import InputError
 
-NO_TERMS = "{path}: cannot be read ({why}); check the path"
+NO_TERMS = "{path}: cannot be read ({why}); give a file of names and words, one a line"
 NOT_A_TERM = "term {term!r}: the {channel} channel keeps no word of it, so it cannot be asked for; leave it out"
 
 

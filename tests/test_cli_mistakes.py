@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -9,12 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from restore import strip_text
+
+STEMS = "immigr offici routin deport non citizen feloni drug convict advoc shock week immigr"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "a.txt").write_text("u immigration official")
     (tmp_path / "b.txt").write_text("court ruled")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "utf16.txt").write_bytes("court".encode("utf-16"))
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"court ruled"))
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 \0")
+    (tmp_path / "a.docx").write_bytes(b"PK\x03\x04 \0")
+    (tmp_path / "t.csv").write_text("id,text\n1,court ruled\n")
     return tmp_path
 
 
@@ -48,6 +58,21 @@ def restore(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
         ("a.txt --html - --json", 2, "both go to standard output"),
         ("train ngram", 2, "see restore train ngram --help"),
         ("strip folder", 1, "is a folder"),
+        ("version", 2, "did you mean: restore --version"),
+        ("--verison", 2, "did you mean: restore --version"),
+        ("a.txt out.txt", 2, "'out.txt' is no file; if the result is to go there: restore a.txt -o out.txt"),
+        ("a.txt --json out.json", 2, "restore a.txt -o out.json"),
+        ("a.txt --html --json", 1, "--json: looks like an option"),
+        ("a.txt --channel porter", 1, "did you mean stemmed?"),
+        ("a.txt --model nowhere", 1, "nowhere: there is no such folder"),
+        ("a.txt --model a.txt", 1, "a.txt: there is no such folder"),
+        ("a.txt --terms ICE,CAIR", 1, "give a file of names and words, one a line"),
+        ("utf16.txt", 1, "iconv -f UTF-16 -t UTF-8 utf16.txt"),
+        ("a.txt.gz", 1, "gzip -dc a.txt.gz | restore"),
+        ("a.pdf", 1, "is a PDF"),
+        ("a.docx", 1, "an office document"),
+        ("batch a.txt -o b.out", 1, "for one text: restore a.txt"),
+        ("train ngram b.txt -o a.txt", 1, "a.txt: is a file; name a folder"),
     ],
 )
 def test_mistakes_are_explained(folder: Path, args: str, status: int, says: str) -> None:
@@ -75,3 +100,42 @@ def test_a_group_alone_shows_its_help(folder: Path) -> None:
     done = restore(folder, "train")
     assert done.returncode == 2
     assert done.stderr.startswith("Usage: restore train")
+
+
+def test_a_command_of_a_text_has_the_help_of_restore(folder: Path) -> None:
+    assert restore(folder, "a.txt", "--help").stdout == restore(folder, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ("t.csv", "restore batch t.csv -o OUT"),
+        ("stems.txt", "the words look like stems"),
+        ("speech.txt", "it looks like the work of channel transcript"),
+        ("prose.txt", "it looks like prose that was never stripped"),
+        ("train ngram prose.txt -o model", "too little to guess well"),
+    ],
+)
+def test_what_is_probably_a_mistake_is_done_and_pointed_out(folder: Path, args: str, says: str) -> None:
+    prose = "The agencies said they'd found no reasons to stop removing the officials who were routinely deported. " * 3
+    (folder / "stems.txt").write_text(STEMS)
+    (folder / "speech.txt").write_text(strip_text(prose, "transcript"))
+    (folder / "prose.txt").write_text(prose)
+    done = restore(folder, *args.split())
+    assert done.returncode == 0
+    assert says in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("restore: note: ")
+
+
+def test_stems_restored_as_stems_need_no_note(folder: Path) -> None:
+    (folder / "stems.txt").write_text(STEMS)
+    assert restore(folder, "stems.txt", "--channel", "stemmed").stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="there is no device to write to")
+def test_a_device_is_written_to_and_not_replaced(folder: Path) -> None:
+    (folder / "away").symlink_to("/dev/null")
+    assert restore(folder, "a.txt", "-o", "away").returncode == 0
+    assert (folder / "away").is_char_device()
+    assert "immigration" in restore(folder, "a.txt", "-o", "/dev/stdout").stdout
+    assert Path("/dev/stdout").is_symlink()

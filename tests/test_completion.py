@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,24 @@ def test_the_first_word_is_a_command_or_a_file() -> None:
 def test_what_is_offered(line: str, position: int, offered: list[str]) -> None:
     assert set(offered) <= set(complete(line, position))
     assert not [item for item in complete(line, position) if "Traceback" in item]
+
+
+SHELLS = {
+    "bash": 'eval "$(_RESTORE_COMPLETE=bash_source restore)"; COMP_WORDS=(restore article.txt --channel ste); COMP_CWORD=3; '
+    '_restore_completion restore; echo "${COMPREPLY[@]}"',
+    "fish": '_RESTORE_COMPLETE=fish_source restore | source; complete -C "restore article.txt --channel ste"',
+}
+
+
+@pytest.mark.parametrize("shell", list(SHELLS))
+def test_the_shell_itself_completes(shell: str, tmp_path: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "restore"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m restore "$@"\n')
+    script.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [shell, "-c", SHELLS[shell]], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["stemmed"], done.stderr

@@ -254,6 +254,10 @@ def test_everything_works_by_keyboard(site: Site, restoration: Restoration, size
     keys.press("Enter")
     assert page.raw.locator(":focus").get_attribute("role") == "option"
     assert page.raw.locator(":focus").get_attribute("aria-selected") == "true"
+    assert page.popover.get_by_role("listbox", name="At the start").is_visible()
+    if size == "phone":
+        at, pop = page.place(".open").bounding_box(), page.popover.bounding_box()
+        assert at["y"] + at["height"] <= pop["y"], "the popover does not hide what it is about"
     page.picture(f"{size}-keyboard")
     keys.press("Escape")
     assert page.raw.locator(":focus").get_attribute("data-i") == first
@@ -332,7 +336,7 @@ def test_doubtful_places_can_be_visited_one_by_one(site: Site, restoration: Rest
     warned = page.place(".warn")
     assert warned.get_attribute("aria-label").startswith("nothing, between ")
     warned.focus()
-    assert "Warning: a dropped word may turn the sense (31 %); perhaps: \u201cno\u201d." in page.popover.inner_text()
+    assert "Warning: a dropped word may turn the sense (31\u00a0%); perhaps: \u201cno\u201d." in page.popover.inner_text()
     page.picture(f"{size}-warning")
 
 
@@ -378,6 +382,8 @@ def test_print_leaves_the_controls_out(site: Site, restoration: Restoration) -> 
     page.place(".l4").click()
     page.raw.emulate_media(media="print")
     page.picture("print")
+    outlines = "[...document.querySelectorAll('#article .c')].map((c) => getComputedStyle(c).outlineStyle)"
+    assert set(page.raw.evaluate(outlines)) == {"none"}
     for hidden in ("#tools", "#pop", "#keys"):
         assert page.raw.locator(hidden).is_hidden()
     assert page.raw.locator("#article").is_visible()

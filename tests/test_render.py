@@ -109,11 +109,18 @@ def test_warnings_find_their_place(fast: Restorer) -> None:
     flag = Flag("negation", 2, start - 1, start, "a dropped word may turn the sense", ("no", "not"), 0.31)
     places = places_of(replace(restoration, flags=(flag,)))
     (warned,) = [place for place in places if place.warnings]
-    assert warned.warnings == ("a dropped word may turn the sense (31 %); perhaps: \u201cno\u201d, \u201cnot\u201d.",)
+    assert warned.warnings == ("a dropped word may turn the sense (31\u00a0%); perhaps: \u201cno\u201d, \u201cnot\u201d.",)
     assert places[places.index(warned) + 1].text == "compelling"
     page = render_page(replace(restoration, flags=(flag,)))
     assert "a dropped word may turn the sense" in page
     assert "the sense may have changed" in page
+
+
+def test_a_long_warning_is_marked_at_its_ends(fast: Restorer, seed_text: str) -> None:
+    restoration = fast.restore(" ".join(seed_text.split()[:60]))
+    flag = Flag("quotation", 0, 0, len(restoration.text), "the words may be nobody's", (), 0.2)
+    places = [place for place in places_of(replace(restoration, flags=(flag,))) if place.text]
+    assert [index for index, place in enumerate(places) if place.warned] == [0, len(places) - 1]
 
 
 def test_every_kind_of_mark_is_said_in_words(fast: Restorer) -> None:
@@ -131,7 +138,7 @@ def test_every_kind_of_mark_is_said_in_words(fast: Restorer) -> None:
     ("probability", "text"), [(1.0, "over 99 %"), (0.994, "99 %"), (0.5, "50 %"), (0.01, "1 %"), (0.0, "under 1 %")]
 )
 def test_probabilities_for_people(probability: float, text: str) -> None:
-    assert percent(probability) == text
+    assert percent(probability) == text.replace(" %", "\u00a0%")
 
 
 class _Reader(HTMLParser):

@@ -69,6 +69,15 @@ UNKNOWN = 3.0
 UNKNOWN_SPREAD = 2.0
 """The spread of every trace in a text of an unknown channel."""
 
+STEM_PIECES = 300
+"""Stems are looked for among the first pieces of a text."""
+RARE = -16.0
+"""log P below which a word of more than three letters is rare, in nats."""
+RARE_SHARE = 0.15
+"""Share of rare words from which a text may have been stemmed: stems have a third of them, other texts a thirtieth."""
+SURE_OF_STEMS = 0.9
+"""Probability from which a text is said to have been stemmed."""
+
 ALIKE = 0.9
 """Presets that so often come to the same, where both are likely, are not named as possible too."""
 
@@ -116,6 +125,35 @@ def detect_channel(text: str) -> Detection:
         ResourceError: a data file is missing or damaged.
     """
     return default_detector().detect(text)
+
+
+def detect_stems(text: str) -> tuple[str, float] | None:
+    """Tell whether a text was stemmed. If not, that takes no more than looking up its words.
+
+    >>> detect_stems("immigration official routinely deport non citizen felony drug conviction advocate shocked week")
+    >>> name, probability = detect_stems("citi council vote close three public librari branch despit month protest resid")
+    >>> name in ("stemmed", "snowball", "gensim"), round(probability, 2)
+    (True, 1.0)
+
+    Args:
+        text: a text of any length; its beginning is read.
+
+    Returns:
+        None, or the preset that most likely left the stems, and the probability that any of those that stem did.
+
+    Raises:
+        ResourceError: a data file is missing or damaged.
+    """
+    pieces = text[: STEM_PIECES * LONGEST].split()[:STEM_PIECES]
+    words = [word for word in (read_piece(piece)[1] for piece in pieces) if len(word) > 3]
+    lexicon = default_lexicon()
+    rare = sum(all(entry.logprob < RARE for entry in lexicon.variants(word)) for word in words)
+    if rare < max(2.0, RARE_SHARE * len(words)):
+        return None
+    found = detect_channel(" ".join(pieces))
+    scores = {name: score for name, score in found.scores.items() if name != READABLE and get_channel(name).map in STEMMERS}
+    whole = sum(scores.values())
+    return (max(scores, key=scores.__getitem__), min(1.0, whole)) if whole >= SURE_OF_STEMS else None
 
 
 @lru_cache(maxsize=1)

@@ -130,6 +130,10 @@ def _preset(name: str) -> Channel:
     return _PRESETS[name]()
 
 
+OTHER_NAMES = {"porter": "stemmed", "stem": "stemmed", "wordnet": "nltk", "lemma": "nltk", "asr": "transcript"}
+"""What people call a preset who have not read its name."""
+
+
 def get_channel(channel: str | Channel) -> Channel:
     """Return a channel by its name, or by the path of a TOML file; a channel is returned as it is.
 
@@ -144,6 +148,8 @@ def get_channel(channel: str | Channel) -> Channel:
 
         return read_channel(Path(channel))
     if channel not in _PRESETS:
-        near = "".join(f"did you mean {name}? " for name in get_close_matches(channel.lower(), _PRESETS, n=1))
+        name = channel.lower()
+        close = [OTHER_NAMES[name]] if name in OTHER_NAMES else get_close_matches(name, _PRESETS, n=1)
+        near = "".join(f"did you mean {name}? " for name in close)
         raise ChannelError(f"channel {channel!r} is unknown; {near}choose one of {', '.join(_PRESETS)}, or a .toml file")
     return _preset(channel)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from restore.errors import InputError
 
+DEVICES = Path("/dev")
+"""Where devices stand, and links to what a process has open, such as /dev/stdout."""
+
 NO_FILE = "{path}: cannot be read ({why}); check the path"
 NOT_TEXT = "{path}: byte {place} is a zero byte, so this is no text file; give plain text in UTF-8"
 NOT_UTF8 = "{path}: byte {place} is not UTF-8; convert the file, for example with: iconv -f WINDOWS-1252 -t UTF-8"
@@ -18,6 +21,18 @@ SAME_FILE = "{path}: is the input; choose another name for the output, the input
 SAME_STREAM = "{path}: is the input, and standard output is sent into it; write to another file, for example with -o"
 FOLDER = "{path}: is a folder; name a file in it, or restore a whole folder with: restore batch {path} -o OUT"
 NO_OUTPUT = "{path}: cannot be written ({why}); choose another place for the output"
+OPTION = "{path}: looks like an option, and a file's name is wanted before it; a file of such a name is ./{path}"
+PACKED = "{path}: is {what}, and no plain text; {way}"
+KINDS = (
+    (b"\x1f\x8b", "packed by gzip", "unpack it: gzip -dc {path} | restore"),
+    (b"\xfd7zXZ\0", "packed by xz", "unpack it: xz -dc {path} | restore"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd", "unpack it: zstd -dc {path} | restore"),
+    (b"PK\x03\x04", "a zip archive or an office document", "save its text as plain text in UTF-8"),
+    (b"%PDF-", "a PDF", "take its text out first, for example with: pdftotext {path} - | restore"),
+    (b"\xff\xfe", "UTF-16", "convert it: iconv -f UTF-16 -t UTF-8 {path} | restore"),
+    (b"\xfe\xff", "UTF-16", "convert it: iconv -f UTF-16 -t UTF-8 {path} | restore"),
+)
+"""First bytes of what is often given for a text, what it is, and what to do."""
 
 
 def read_text(path: str) -> str:
@@ -33,6 +48,9 @@ def read_text(path: str) -> str:
         raise InputError(FOLDER.format(path=name)) from error
     except OSError as error:
         raise InputError(NO_FILE.format(path=name, why=error.strerror or error)) from error
+    for start, what, way in KINDS:
+        if data.startswith(start):
+            raise InputError(PACKED.format(path=name, what=what, way=way.format(path="FILE" if path == "-" else path)))
     zero = data.find(b"\0")
     if zero >= 0:
         raise InputError(NOT_TEXT.format(path=name, place=zero))
@@ -55,6 +73,8 @@ def check_output(output: str | None, inputs: tuple[str, ...]) -> None:
     """
     if output is None or output == "-":
         return
+    if output.startswith("-"):
+        raise InputError(OPTION.format(path=output))
     for path in inputs:
         if path != "-" and os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
             raise InputError(SAME_FILE.format(path=output))
@@ -90,6 +110,8 @@ def write_text(output: str | None, text: str) -> None:
 def write_pieces(output: str | None, pieces: Iterable[str]) -> None:
     """Write a text that comes in pieces: to a file, whole or not at all, or to standard output, for None and `-`, as it comes.
 
+    A device or a pipe, such as /dev/null, is written to as it is.
+
     Raises:
         InputError: the file cannot be written.
     """
@@ -104,6 +126,10 @@ def write_pieces(output: str | None, pieces: Iterable[str]) -> None:
     target = Path(output)
     scratch = None
     try:
+        if target.absolute().parent == DEVICES or (target.exists() and not target.is_file()):
+            with target.open("wb") as stream:
+                stream.writelines(piece.encode("utf-8") for piece in pieces)
+            return
         mode = 0o666 & ~_umask()
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
             scratch = Path(stream.name)

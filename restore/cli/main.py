@@ -33,13 +33,18 @@ SUBCOMMANDS = {
 NO_COMMAND = "{word!r} is neither a file nor a command; did you mean: restore {near}"
 
 
+NO_OPTION = "there is no option {word!r}; did you mean: restore --version"
+
+
 def _check_first(args: list[str]) -> None:
     """Refuse a first argument that is no file, and looks like a command misspelled."""
     word = args[0]
+    if difflib.get_close_matches(word, ["--version"], cutoff=0.8) and word != "--version":
+        raise click.UsageError(NO_OPTION.format(word=word))
     if word in SUBCOMMANDS or word.startswith("-") or os.path.exists(word):
         return
-    for near in difflib.get_close_matches(word, [*SUBCOMMANDS, "help", "restore"], n=1, cutoff=0.75):
-        command = {"help": "--help", "restore": ""}.get(near, near)
+    for near in difflib.get_close_matches(word, [*SUBCOMMANDS, "help", "version", "restore"], n=1, cutoff=0.75):
+        command = {"help": "--help", "version": "--version", "restore": ""}.get(near, near)
         raise click.UsageError(NO_COMMAND.format(word=word, near=" ".join([command, *args[1:]]).strip()))
 
 
@@ -119,6 +124,11 @@ def _where_to_look(error: click.ClickException) -> str:
     return f"; see {path} --help"
 
 
+def _about_system(error: OSError) -> str:
+    """Say what the system refused, such as a folder that may not be written or a disk that is full."""
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error.strerror or str(error)
+
+
 def main(args: list[str] | None = None) -> Any:
     """Run the command line, ending the process: status 0, 1 for bad data, 2 for wrong usage, 130 if interrupted."""
     try:
@@ -141,4 +151,7 @@ def main(args: list[str] | None = None) -> Any:
         # The reader has gone: leave quietly, and keep Python from flushing into the closed pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        click.echo(f"restore: {_about_system(error)}", err=True)
+        sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 COLORS = ("auto", "always", "never")
 
 NO_FILES = "{words!r} is no file; restore reads a file, or words from a pipe: echo '{words}' | restore"
+NO_SUCH = "{other!r} is no file; if the result is to go there: restore {file} -o {other}"
+TABLES = (".jsonl", ".ndjson", ".csv", ".tsv")
+TABLE = "{path} is a table by its name, and was taken for one text; to restore its rows: restore batch {path} -o OUT"
 MANY_FILES = "restore takes one file at a time, and {count} are given; for many: restore batch FOLDER -o OUT"
 
 
@@ -36,9 +39,15 @@ class _TextCommand(click.Command):
             given = " ".join(words)
             if " " in given and not any(os.path.exists(word) for word in words):
                 raise click.UsageError(NO_FILES.format(words=given))
+            if len(words) == 2 and os.path.exists(words[0]) and not os.path.exists(words[1]):
+                raise click.UsageError(NO_SUCH.format(file=words[0], other=words[1]))
             if ctx.args:
                 raise click.UsageError(MANY_FILES.format(count=len(words)))
         return rest
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help of `restore`, whose command without a name this is."""
+        return ctx.parent.get_help() if ctx.parent is not None else super().get_help(ctx)
 
 
 @click.command(
@@ -99,6 +108,8 @@ def text_command(
     style = Style(abbreviations=us, quotes=quotes, dash=dash, serial_comma=serial_comma)
     restorer = Restorer(terms=read_terms(terms) if terms else (), style=style, **options)
     text = read_text(file)
+    if Path(file).suffix.lower() in TABLES:
+        _tell([TABLE.format(path=file)])
     colored = output in (None, "-") and _wants_color(color)
     if as_json or html is not None or colored or nbest is not None:
         restoration = restorer.restore(text)

@@ -7,14 +7,32 @@ from pathlib import Path
 import click
 
 from restore.config import AUTO, ENGINES
-from restore.errors import RestoreError
+from restore.errors import InputError, RestoreError
 
 NEEDS_EXTRA = (
     "training needs the package {name!r}, which is not installed; install the extra: pip install 'restore-prose[train]'"
 )
 
+FEW = 1_000_000
+"""Words and marks of text, fewer of which make a poor n-gram model."""
+LITTLE_TEXT = "the model has seen {pieces:,} words and marks, which is too little to guess well; give it millions"
+FEW_DOCUMENTS = 20
+"""Documents, fewer of which tell little about confidences."""
+LITTLE_TO_FIT = "confidences were fitted to {documents} documents, which is too few to trust them; give at least 20"
+NO_FOLDER = "{path}: is a file; name a folder for the output, new or not"
+
+
+def _folder(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
+    """Refuse an output that can be no folder, before any work is done."""
+    if path.exists() and not path.is_dir():
+        raise InputError(NO_FOLDER.format(path=path))
+    return path
+
+
 _FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-_OUT = click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The folder to write.")
+_OUT = click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), callback=_folder, help="The folder to write."
+)
 
 
 @click.group()
@@ -55,10 +73,12 @@ def ngram(
     """Train an n-gram model; use it with `restore --model OUT`."""
     from restore.training.ngram import train
 
-    train(
+    bundle = train(
         files, out, order=order, vocabulary=vocabulary, cutoffs=cutoffs[: order - 1], weights=_weights(weights), dev=dev,
         progress=lambda line: click.echo(line, err=True),
     )  # fmt: skip
+    if bundle.card["pieces"] < FEW:
+        click.echo(f"restore: note: {LITTLE_TEXT.format(pieces=bundle.card['pieces'])}", err=True)
 
 
 @train_command.command()
@@ -169,11 +189,19 @@ def calibration(
     """Fit confidences and warnings to text that the model has not seen; OUT is a bundle, or MODEL/calibration."""
     from restore.training.calibration import train_calibration
 
+    seen: dict[str, int] = {}
+
+    def progress(name: str, done: int) -> None:
+        seen[name] = done
+        click.echo(f"{name}: {done} documents", err=True)
+
     train_calibration(
         files, out, engine=engine, model=model, channels=channels, half=half,
         words={name: int(number) for name, number in _weights(words, "--words").items()} or None,
-        weights=_weights(weights) or None, progress=lambda name, done: click.echo(f"{name}: {done} documents", err=True),
+        weights=_weights(weights) or None, progress=progress,
     )  # fmt: skip
+    if (fewest := min(seen.values(), default=0)) < FEW_DOCUMENTS:
+        click.echo(f"restore: note: {LITTLE_TO_FIT.format(documents=fewest)}", err=True)
 
 
 @train_command.command()

@@ -189,7 +189,7 @@ def _has(places: Sequence[Place]) -> dict[str, bool]:
 def _data(shown: _Shown) -> list[Any]:
     """Return what the script needs to know of a place: chosen option, options, sentences about it."""
     place = shown.place
-    options = [[option.text, percent(option.probability), round(100 * option.probability)] for option in place.options]
+    options = [[option.text, percent(option.probability)] for option in place.options]
     blank = place.blank and not shown.classes
     return [place.chosen, options or [[place.text]], [] if blank else list(shown.about)]
 

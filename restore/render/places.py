@@ -23,6 +23,8 @@ LEVELS = (0.9, 0.7, 0.5, 0.3)
 LEAST = 0.005
 """Alternatives less probable than this are not shown."""
 MOST_OPTIONS = 6
+LONG_WARNING = 160
+"""A warning about more characters, such as a whole speech in quotation marks, is shown at both its ends only."""
 _PREFIX = 3
 
 
@@ -51,7 +53,7 @@ class Place:
         repair: the correction of the input that was made here.
         kept: the channel could not have produced this token.
         warnings: messages about it, such as that a dropped word may have turned the sense round.
-        warned: whether a warning covers it; it is spelled out at the first place that it covers.
+        warned: whether a warning covers it, or ends there if it is long; it is spelled out at the first place that it covers.
     """
 
     kind: str
@@ -293,6 +295,15 @@ def _with_warnings(restoration: Restoration, places: Sequence[Place]) -> Iterato
     """Attach each flag's message to the first place that it covers, and mark the others."""
     flags = sorted(restoration.flags, key=lambda flag: flag.start)
     waiting = list(flags)
+    covers = [
+        edge
+        for flag in flags
+        for edge in (
+            ((flag.start, flag.end),)
+            if flag.end - flag.start <= LONG_WARNING
+            else ((flag.start, flag.start + 1), (flag.end - 1, flag.end))
+        )
+    ]
     start = 0
     for number, place in enumerate(places):
         end = start + len(place.text)
@@ -300,7 +311,7 @@ def _with_warnings(restoration: Restoration, places: Sequence[Place]) -> Iterato
         # A gap takes what lies between its words, both ends included, so that a flag of no length finds a place.
         here = [f for f in waiting if f.start < end or last or (place.kind == "gap" and f.start == f.end == end)]
         waiting = [flag for flag in waiting if flag not in here]
-        covered = any(flag.start < end and flag.end > start for flag in flags)
+        covered = any(first < end and past > start for first, past in covers)
         messages = tuple(_message(flag) for flag in here)
         yield replace(place, warnings=messages, warned=bool(messages) or covered) if messages or covered else place
         start = end
@@ -320,5 +331,5 @@ def _message(flag: Flag) -> str:
 def percent(probability: float) -> str:
     """Write a probability for people."""
     if probability >= 0.995:
-        return "over 99 %"
-    return "under 1 %" if probability < 0.01 else f"{probability:.0%}".replace("%", " %")
+        return "over 99\u00a0%"
+    return "under 1\u00a0%" if probability < 0.01 else f"{probability:.0%}".replace("%", "\u00a0%")

@@ -11,7 +11,8 @@ from restore.errors import InputError
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 
 UNKNOWN = (
-    "{path}: is no table by its name; name it .jsonl, .csv, .tsv or .parquet, with .gz, .zst or .xz after it or not"
+    "{path}: is no table by its name; name it .jsonl, .csv, .tsv or .parquet, with .gz, .zst or .xz after it or not; "
+    "for one text: restore {path}"
 )
 OTHER_KIND = "{path}: the output has to be of the input's kind ({kind}); choose another name for it"
 PACKED_PARQUET = "{path}: Parquet compresses by itself; leave out {suffix}"

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  // data.places: for each place [chosen option, [[text, chance, percent], ...], [sentences about it]]
+  // data.places: for each place [chosen option, [[text, chance], ...], [sentences about it]]
   const { places } = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const [article, pop, said] = [byId("article"), byId("pop"), byId("said")];
@@ -100,8 +100,10 @@
 
   function list(index, title) {
     const part = document.createDocumentFragment();
-    const heading = make("h3", "", title);
+    const head = make("div", "head");
+    const heading = head.appendChild(make("h3", "", title));
     heading.id = "pop-list-" + index;
+    if (places[index][1].some(([, chance]) => chance)) head.append(make("span", "", "share in the search"));
     const box = make("ul");
     box.setAttribute("role", "listbox");
     box.setAttribute("aria-labelledby", heading.id);
@@ -117,7 +119,7 @@
       if (chance) option.append(make("span", "chance", chance));
       box.append(option);
     });
-    part.append(heading, box);
+    part.append(head, box);
     return part;
   }
 
@@ -137,7 +139,7 @@
       const lists = byId("pop-lists");
       lists.replaceChildren();
       const before = index - 1;
-      if (isGap(index)) lists.append(list(index, index === places.length - 1 ? "At the end" : "Between the words"));
+      if (isGap(index)) lists.append(list(index, index === 0 ? "At the start" : index === places.length - 1 ? "At the end" : "Between the words"));
       else {
         if (places[index][1].length > 1) lists.append(list(index, "The word"));
         if (before >= 0 && !reachable(before) && places[before][1].length > 1) lists.append(list(before, "Before it"));
@@ -151,6 +153,14 @@
       for (const at of isGap(index) ? [index - 1, index + 1] : [index]) sources.get(at)?.classList.add("here");
     }
     putBeside();
+    if (hold) keepSeen(index);
+  }
+
+  // On a narrow screen the popover lies over the lower part of the text, and must not hide the place that it is about.
+  function keepSeen(index) {
+    if (!matchMedia("(max-width: 40rem)").matches) return;
+    const gap = elements.get(index).getBoundingClientRect().bottom + 12 - pop.getBoundingClientRect().top;
+    if (gap > 0) window.scrollBy(0, gap);
   }
 
   function putBeside() {
@@ -242,10 +252,6 @@
     if (index < 0 || clean()) return;
     focusOn(index, true);
     showAt(index, true);
-    if (matchMedia("(max-width: 40rem)").matches) {
-      const gap = elements.get(index).getBoundingClientRect().bottom + 12 - pop.getBoundingClientRect().top;
-      if (gap > 0) window.scrollBy(0, gap);
-    }
   });
   article.addEventListener("focusin", (event) => {
     const index = placeOf(event.target);
