@@ -27,7 +27,8 @@ class Config:
             say it when the text is not the usual NLTK recipe's.
         engine: `fast` is the n-gram model, which starts at once; `neural` is the transformer, which guesses far better;
             `auto` takes the best engine that is installed, or the one that the environment variable RESTORE_ENGINE names.
-        model: a folder with a model made by `restore train`, in place of the one that comes with restore.
+        model: a folder with a model made by `restore train`, or a causal model of Hugging Face's transformers, in place of the
+            one that comes with restore.
         repair: whether typos and glued words of the input may be mended first, on strong evidence; each is listed.
         terms: names and words as the user wants them written, such as `ICE`, `CAIR Coalition` or `non-citizen`.
         style: matters of taste: US or U.S., straight or curly quotes, dashes, the serial comma.

@@ -46,6 +46,8 @@ class Weights:
         word_threshold, mark_threshold: from which posterior an inserted word, or mark, is worth having.
         fusion: what the n-gram model's log-probabilities are multiplied by, beside another model (`restore.models.fusion`).
         path: what a nat of a reading's likelihood is worth beside its units' posteriors.
+        apart: whether half-written forms have a beam of their own. A model that does not know what is to come always finds
+            something to insert that is likelier than the first piece of a rare word, and would never get to its last.
     """
 
     insertion: float = 0.0
@@ -61,6 +63,7 @@ class Weights:
     mark_threshold: float = 0.15
     path: float = 0.05
     fusion: float = 0.0
+    apart: bool = False
 
 
 class Step:
@@ -381,7 +384,12 @@ class Decoder:
         The beam narrows by half every third step into a gap: few gaps are long.
         """
         width = max(2, self.beam >> step // 3)
-        return [self.made(growth) for growth in nlargest(width, growing, key=_score) if growth.score > floor]
+        best: list[Growth] = []
+        if self.weights.apart:
+            best = nlargest(self.beam, [growth for growth in growing if growth.within == "form"], key=_score)
+            growing = [growth for growth in growing if growth.within != "form"]
+        best += nlargest(width, growing, key=_score)
+        return [self.made(growth) for growth in best if growth.score > floor]
 
     def future(self, growth: Growth) -> Hashable | None:
         """Return a key such that candidates of equal keys have equal futures, or None where there is no such key."""

@@ -16,18 +16,22 @@ from restore.models.base import LanguageModel
 from restore.models.ngram import NgramModel
 from restore.models.words import WordModel
 
-FAST, NEURAL = "fast", "neural"
+FAST, NEURAL, HF = "fast", "neural", "hf"
 FOLDERS = {FAST: "ngram", NEURAL: "neural"}
 """The folder of each engine's model among the resources."""
 FORMATS = {"restore-neural": NEURAL}
 """The engine of each format of models; what is not named here is read by the fast engine, which says what is wrong."""
 RUNTIME = ("onnxruntime", "tokenizers")
+HF_CONFIG, HF_RUNTIME = "config.json", ("torch", "transformers")
+"""What tells a folder of Hugging Face's, where there is no card; and the packages of the extra `hf`."""
 VARIABLE = "RESTORE_ENGINE"
 
 NO_RUNTIME = "the neural engine needs the package {name!r}, which is not installed; install it: pip install {name}"
-NO_WEIGHTS = (
-    "the neural engine's weights are not in this installation ({path}); choose --engine fast, or reinstall restore"
+NO_HF_RUNTIME = (
+    "{path}: a Hugging Face model needs the package {name!r}, which is not installed; "
+    "install it: pip install 'restore-prose[hf]'"
 )
+NO_WEIGHTS = "the neural engine's weights are not in this installation ({path}); choose --engine fast, or reinstall restore"
 OTHER_ENGINE = "{path}: holds a model of the {found} engine, not of {wanted}; leave out --engine, or give another model"
 BAD_VARIABLE = "the environment variable {name} is {value!r}; set it to one of {engines}, or unset it"
 
@@ -50,12 +54,13 @@ class Engine:
 SETTINGS = {
     FAST: Engine(8, 1, Weights()),
     NEURAL: Engine(4, 4, Weights(end=0.0, quote=-2.0, live=6.0, margin=6.0)),
+    HF: Engine(4, 1, Weights(live=12.0, apart=True)),
 }
-"""Chosen on the odd-numbered development documents."""
+"""Chosen on the odd-numbered development documents; but for Hugging Face models, of which each is another."""
 
 
 def engine_of(name: str, model: str | os.PathLike[str] | None = None) -> str:
-    """Return the engine that a choice comes to, `fast` or `neural`.
+    """Return the engine that a choice comes to: `fast`, `neural`, or `hf` for a Hugging Face model.
 
     Args:
         name: `fast`, `neural` or `auto`.
@@ -83,6 +88,8 @@ def _engine_of_model(folder: Path) -> str:
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         return FORMATS.get(card["format"], FAST)
+    except FileNotFoundError:
+        return HF if (folder / HF_CONFIG).is_file() else FAST
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return FAST
 
@@ -103,13 +110,15 @@ def open_model(engine: str, folder: str | os.PathLike[str] | None = None) -> Lan
     """Open the model of an engine.
 
     Args:
-        engine: `fast` or `neural`.
+        engine: `fast`, `neural` or `hf`.
         folder: the model's folder; the one that comes with restore if not given.
 
     Raises:
         ResourceError: it is missing, damaged, or of another version.
         RestoreError: a package that runs it is missing.
     """
+    if engine == HF:
+        return _open_huggingface(Path(folder or ""))
     path = Path(folder) if folder is not None else resources_folder() / FOLDERS[engine]
     if engine == FAST:
         return open_words(path)
@@ -121,3 +130,12 @@ def open_model(engine: str, folder: str | os.PathLike[str] | None = None) -> Lan
     from restore.models.neural import NeuralModel
 
     return NeuralModel.open(path)
+
+
+def _open_huggingface(path: Path) -> LanguageModel:
+    for name in HF_RUNTIME:
+        if find_spec(name) is None:
+            raise RestoreError(NO_HF_RUNTIME.format(path=path, name=name))
+    from restore.models.huggingface import HuggingFaceModel
+
+    return HuggingFaceModel.open(path)

@@ -68,7 +68,7 @@ def engine_options(command: Command) -> Command:
         "--model",
         type=click.Path(),
         default=None,
-        help="A folder made by `restore train`, in place of the usual model.",
+        help="A folder made by `restore train`, or a Hugging Face model's, in place of the usual model.",
     )(command)
     return click.option(
         "--engine", type=click.Choice(ENGINES), default="auto", show_default=True,

@@ -98,6 +98,29 @@ class Expansion:
     passed: Sequence[float] = ()
 
 
+def expansion_of(request: Request, state: Any, logprobs: npt.NDArray[np.float32], passed: Sequence[float]) -> Expansion:
+    """Look up what a request asks for, for a model that knows the probabilities of all pieces.
+
+    Args:
+        request: it.
+        state: its state, moved on.
+        logprobs: ln P of each piece, [vocabulary].
+        passed: ln P of the pending ids but the first.
+    """
+    insertions: list[tuple[int, float]] = []
+    if request.insertions is not None:
+        found = logprobs[request.insertions.ids]
+        best = np.arange(len(found))
+        if request.best < len(found):
+            best = np.argpartition(found, -request.best)[-request.best :]
+        best = best[np.lexsort((best, -found[best]))]
+        insertions = list(zip(best.tolist(), found[best].tolist(), strict=True))
+    forms: Sequence[float] = ()
+    if request.forms is not None:
+        forms = logprobs[request.forms.ids].tolist()
+    return Expansion(state, insertions, forms, passed)
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """How a long text is cut for a model that sees a part of the input at a time, in input tokens.

@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 
 from restore.bundle import BAD_FILE, open_bundle
 from restore.errors import ResourceError
-from restore.models.base import Encoded, Expansion, Request, Window, pieces_of
+from restore.models.base import Encoded, Expansion, Request, Window, expansion_of, pieces_of
 from restore.models.batch import Batch, Feed, Floats, Integers, batch_of
 from restore.models.network import EMBEDDING, HEAD_WEIGHT, SCALE, Network, available_threads, unpack
 from restore.models.pool import NONE_SEEN, Lane, Pool, State
@@ -35,6 +35,8 @@ FORMAT, VERSION = "restore-neural", 1
 GRAPH, TOKENIZER = "graph.onnx", "tokenizer.json"
 START, SEPARATOR, END = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 SPECIALS = (START, SEPARATOR, END)
+SEQUENCE_FIELD, SEQUENCE = "restore_sequence", 1
+"""What training writes into the `config.json` of a model that has learnt the sequence above, and its version."""
 
 WINDOW = Window(before=30, width=110, ahead=10, shown=15)
 """Within what the model saw in training."""
@@ -206,7 +208,7 @@ class NeuralModel:
         for one, state, first in zip(asked, states, batch.heads, strict=True):
             passed = one.pieces[one.wanted + 1 :]
             known = [float(logprobs[first + number, piece]) for number, piece in enumerate(passed)]
-            expansions.append(_expansion(one.request, state, logprobs[first + len(passed)], known))
+            expansions.append(expansion_of(one.request, state, logprobs[first + len(passed)], known))
         return expansions
 
     def _run(self, batch: Batch, past: Floats) -> tuple[Floats, Floats]:
@@ -290,26 +292,3 @@ class _Asked:
         if self.again:
             return Feed(lane, self.pieces, node.length - 1, prompt, node.seen[:-1])
         return Feed(lane, self.pieces, node.length, prompt, node.seen, self.wanted)
-
-
-def _expansion(request: Request, state: State, logprobs: Floats, passed: list[float]) -> Expansion:
-    """Look up what a request asks for.
-
-    Args:
-        request: it.
-        state: its state, moved on.
-        logprobs: ln P of each piece, [vocabulary].
-        passed: ln P of the pending ids but the first.
-    """
-    insertions: list[tuple[int, float]] = []
-    if request.insertions is not None:
-        found = logprobs[request.insertions.ids]
-        best = np.arange(len(found))
-        if request.best < len(found):
-            best = np.argpartition(found, -request.best)[-request.best :]
-        best = best[np.lexsort((best, -found[best]))]
-        insertions = list(zip(best.tolist(), found[best].tolist(), strict=True))
-    forms: Sequence[float] = ()
-    if request.forms is not None:
-        forms = logprobs[request.forms.ids].tolist()
-    return Expansion(state, insertions, forms, passed)

@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from restore.errors import RestoreError
+from restore.models.neural import SEQUENCE, SEQUENCE_FIELD
 from restore.training.packing import ATTENTION, special_pieces
 from restore.training.vocabulary import prune
 
@@ -110,10 +111,14 @@ def prune_model(model: LlamaForCausalLM, tokenizer: Tokenizer, counts: Counter[i
 
 
 def save_model(folder: Path, model: LlamaForCausalLM, tokenizer: Tokenizer) -> None:
-    """Write `model.safetensors`, `config.json` and `tokenizer.json`, each whole or not at all."""
+    """Write `model.safetensors`, `config.json` and `tokenizer.json`, each whole or not at all.
+
+    `config.json` says that the model has learnt to read the source before it writes, for whoever runs the checkpoint.
+    """
     config = model.config.to_dict()
     start, _, end = special_pieces(tokenizer)
     config |= {"architectures": ["LlamaForCausalLM"], "bos_token_id": start, "eos_token_id": end, "pad_token_id": end}
+    config[SEQUENCE_FIELD] = SEQUENCE
     for unwanted in ("_name_or_path", "unk_token_id"):
         config.pop(unwanted, None)
     _write(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -16,7 +16,17 @@ from tokenizers import Tokenizer
 from restore.bundle import Bundle, open_bundle, write_bundle
 from restore.errors import ResourceError, RestoreError
 from restore.models.network import EMBEDDING, HEAD_WEIGHT, SCALE, available_threads, pack, unpack
-from restore.models.neural import END, FORMAT, GRAPH, TOKENIZER, VERSION, prompt_of, special
+from restore.models.neural import (
+    END,
+    FORMAT,
+    GRAPH,
+    SEQUENCE,
+    SEQUENCE_FIELD,
+    TOKENIZER,
+    VERSION,
+    prompt_of,
+    special,
+)  # fmt: skip
 from restore.models.shape import Shape
 from restore.tensors import map_tensors, write_tensors
 from restore.training.graph import build
@@ -267,4 +277,5 @@ def _config_of(shape: Shape, tied: bool) -> dict[str, Any]:
         "rope_parameters": {"rope_theta": shape.theta, "rope_type": "default"},
         "tie_word_embeddings": tied,
         "vocab_size": shape.vocabulary,
+        SEQUENCE_FIELD: SEQUENCE,
     }
