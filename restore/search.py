@@ -20,7 +20,7 @@ from restore.lattice.gaps import ENDED, Position, Side
 from restore.models.base import Expansion, LanguageModel, Request
 from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
-from restore.windows import Path, Span, seam, spans
+from restore.windows import Path, Span, opened, seam, spans
 
 BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand there; choose among the alternatives"
 
@@ -76,7 +76,7 @@ class Search:
                 end = tokens.upto(sys.maxsize)
                 block = [Span(0, 0, end, end, end, True)]
             else:
-                block = spans(tokens, start, window)
+                block = spans(tokens, start, window, bool(self.steps) and any(opened(self.steps[-1])))
             found = yield from in_step([self._searched(span) for span in block])
             start, last = self._join(block, found)
             if self._done is not None:

@@ -1,7 +1,7 @@
 """Windows: how a long text is cut for a model that sees a part of it at a time, and where the parts are joined.
 
-The first window is short, so that the first prose is soon there. Then come blocks of several windows that are searched
-in step. The first of a block goes on from the text restored before it; each other begins on its own, some tokens early,
+The first window is short, so that the first prose is soon there. Then come blocks of windows, for some models of several
+that are searched in step. The first of a block goes on from the text restored before it; each other begins on its own, some tokens early,
 and the window before it goes on some tokens late:
 
     tokens     ──────────────┬───────────────────┬──────────────────
@@ -25,10 +25,6 @@ from restore.lattice.gaps import ENDED
 from restore.models.base import Window
 from restore.source import TokenStream
 
-FIRST = 40
-"""Input tokens of the first window of a text that needs more than one."""
-PARTS = 4
-"""Windows of a block. More would be quicker, and take more memory."""
 LEAD = 20
 """Input tokens by which a window begins early: what it finds there is thrown away."""
 TAIL = 18
@@ -75,22 +71,24 @@ class Path:
         return found
 
 
-def spans(tokens: TokenStream, start: int, window: Window) -> list[Span]:
+def spans(tokens: TokenStream, start: int, window: Window, inside: bool = False) -> list[Span]:
     """Return the windows to search next, in step.
 
     Args:
         tokens: the input.
         start: the first token that is not yet restored.
         window: what the model takes.
+        inside: whether a quotation or bracket is open there: a window that begins on its own could not know of it.
     """
     end = tokens.upto(start + window.most)
     if tokens.upto(end + 1) == end:
         return [Span(start, start, end, end, end, True)]
     if start == 0:
-        return [_span(tokens, 0, 0, min(FIRST, window.width), window.ahead, window)]
-    rest = tokens.upto(start + PARTS * window.width) - start
+        return [_span(tokens, 0, 0, min(window.first, window.width), window.ahead, window)]
+    most = 1 if inside else window.parts
+    rest = tokens.upto(start + most * window.width) - start
     whole = tokens.upto(start + rest + 1) == start + rest  # the block reaches the end of the text
-    parts = min(PARTS, -(-rest // window.width))
+    parts = min(most, -(-rest // window.width))
     edges = [start + rest * number // parts for number in range(parts + 1)]
     found = []
     for number, (own, upto) in enumerate(pairwise(edges)):
@@ -129,7 +127,7 @@ def seam(one: Path, other: Path, own: int, upto: int) -> int | None:
             continue
         here, there = first[token], second[token]
         before, after = one.steps[here - 1], other.steps[there - 1]
-        if _inside(before) != _inside(after):
+        if opened(before) != opened(after):
             continue
         ends = _ends(one.steps, here) and _ends(other.steps, there)
         worth = (ends, _alike(one.steps, here, other.steps, there), -abs(token - own - (TAIL - EDGE) // 2))
@@ -138,7 +136,8 @@ def seam(one: Path, other: Path, own: int, upto: int) -> int | None:
     return None if best is None else best[1]
 
 
-def _inside(step: Step) -> tuple[bool, bool]:
+def opened(step: Step) -> tuple[bool, bool]:
+    """Tell whether a bracket and a quotation are open after a step."""
     return bool(step.position.bracket), bool(step.position.quote)
 
 

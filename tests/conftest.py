@@ -102,7 +102,7 @@ class ChanceRestorer(Restorer):
 
     @property
     def _model(self) -> ChanceModel:  # type: ignore[override]
-        return ChanceModel(7, Window(2, 3, 2) if self.config.beam == 2 else None)
+        return ChanceModel(7, Window(2, 3, 2, parts=3) if self.config.beam == 2 else None)
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place, Position
 from restore.models.base import Window
 from restore.source import TokenStream, read_source
-from restore.windows import LEAD, PARTS, Path, Span, seam, spans
+from restore.windows import LEAD, Path, Span, seam, spans
 
-WINDOW = Window(before=30, width=110, ahead=10, shown=15)
+WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=40, parts=4)
 
 
 def stream(number: int) -> TokenStream:
@@ -30,7 +30,7 @@ def cut(number: int, window: Window) -> list[list[Span]]:
     return blocks
 
 
-@pytest.mark.parametrize("window", [WINDOW, Window(2, 3, 2)])
+@pytest.mark.parametrize("window", [WINDOW, Window(2, 3, 2, parts=3), Window(8, 384, 32)])
 @pytest.mark.parametrize("number", [0, 1, 3, 5, 40, 134, 135, 136, 200, 479, 480, 481, 1000, 3001])
 def test_windows_cover_a_text(number: int, window: Window) -> None:
     blocks = cut(number, window)
@@ -39,7 +39,7 @@ def test_windows_cover_a_text(number: int, window: Window) -> None:
     assert all(before.upto == after.own for before, after in pairwise(row))
     assert row[-1].stop == row[-1].seen == number
     for block in blocks:
-        assert len(block) <= PARTS
+        assert len(block) <= window.parts
         assert block[0].start == block[0].own, "the first of a block goes on from what is restored"
         for span in block:
             assert span.start <= span.own <= span.upto <= span.stop <= span.seen <= number
@@ -50,6 +50,11 @@ def test_windows_cover_a_text(number: int, window: Window) -> None:
 def test_a_short_text_is_one_window() -> None:
     assert len(spans(stream(WINDOW.most), 0, WINDOW)) == 1
     assert not spans(stream(WINDOW.most + 1), 0, WINDOW)[0].last
+
+
+def test_no_window_begins_on_its_own_inside_what_is_open() -> None:
+    assert len(spans(stream(1000), 40, WINDOW)) == 4
+    assert len(spans(stream(1000), 40, WINDOW, inside=True)) == 1
 
 
 def path(start: int, text: str, quoted: bool = False) -> Path:

@@ -130,12 +130,16 @@ class Window:
         width: how much it restores at most before the next window.
         ahead: how much more it restores, to be thrown away: mistakes sit at a window's end.
         shown: how much further it only sees.
+        first: the width of a text's first window, narrower so that the first prose is soon there.
+        parts: how many windows are searched in step, where that is quicker (see `restore.windows`).
     """
 
     before: int
     width: int
     ahead: int
     shown: int = 0
+    first: int = 96
+    parts: int = 1
 
     @property
     def most(self) -> int:

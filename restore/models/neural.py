@@ -38,7 +38,7 @@ SPECIALS = (START, SEPARATOR, END)
 SEQUENCE_FIELD, SEQUENCE = "restore_sequence", 1
 """What training writes into the `config.json` of a model that has learnt the sequence above, and its version."""
 
-WINDOW = Window(before=30, width=110, ahead=10, shown=15)
+WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=40, parts=4)
 """Within what the model saw in training."""
 MOST_ROWS = 128
 """Pieces in one run, when texts are written."""
