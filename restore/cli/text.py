@@ -13,6 +13,7 @@ import click
 
 from restore.cli.files import check_output, check_standard_output, name_of, read_text, write_pieces, write_text
 from restore.cli.options import channel_option, confidence_options, engine_options
+from restore.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from restore.restoration import Restoration
@@ -101,7 +102,8 @@ def text_command(
     text = read_text(file)
     colored = output in (None, "-") and _wants_color(color)
     if as_json or html is not None or colored or nbest is not None:
-        restoration = restorer.restore(text)
+        with ProgressLine(len(text)) as line:
+            restoration = restorer.restore(text, progress=line.tell)
         _tell(restoration.notes)
         if html is not None:
             from restore.render import render_page
@@ -124,7 +126,8 @@ def text_command(
             write_text(output, restoration.text)
         return
     notes: list[str] = []
-    write_pieces(output, restorer.stream(text, notes))
+    with ProgressLine(len(text)) as line:
+        write_pieces(output, line.watch(restorer.stream(text, notes, line.tell), output))
     _tell(notes)
 
 
