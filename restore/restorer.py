@@ -46,6 +46,8 @@ SURE = 0.5
 """Probability from which a detected channel is taken."""
 DETECTED = "stripped by the {name} channel ({probability:.0%}: {evidence})"
 UNDETECTED = "no channel is likely ({evidence}); taken for {name}, give --channel if you know it"
+MOST_RESTORERS = 8
+"""Restorers that `restore_text` holds ready, those used last."""
 JUDGING_BEAM = 3
 """Hypotheses of the searches that weigh repairs."""
 
@@ -478,10 +480,12 @@ def restore_text(text: str, config: Config | None = None, **options: Any) -> Res
 def _restorer(config: Config | None, options: tuple[tuple[str, Any], ...]) -> Restorer:
     key = (config, options)
     with _RESTORERS_LOCK:
-        if key not in _RESTORERS:
-            _RESTORERS[key] = Restorer(config, **dict(options))
-        return _RESTORERS[key]
+        found = _RESTORERS.pop(key, None) or Restorer(config, **dict(options))
+        _RESTORERS[key] = found
+        if len(_RESTORERS) > MOST_RESTORERS:
+            del _RESTORERS[next(iter(_RESTORERS))]
+        return found
 
 
-_RESTORERS: dict[Any, Restorer] = {}
+_RESTORERS: dict[Any, Restorer] = {}  # the one used last is the last
 _RESTORERS_LOCK = Lock()
