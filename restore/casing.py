@@ -56,15 +56,17 @@ class Casing:
         initial, units = True, []
         for step in steps:
             unit = step.what
-            if isinstance(unit, Form) and not initial and not unit.after and not unit.kept:
-                unit = self._settle(unit)
+            if isinstance(unit, Form) and not unit.after and not unit.kept:
+                settled = self._settle(unit)
+                # Where a sentence starts, a casing without capitals is not the word's own.
+                unit = settled if not initial or settled.text != settled.text.lower() else unit
             units.append(unit)
             initial = step.position.initial
         return units
 
     def _settle(self, form: Form) -> Form:
         votes = self._votes.get(form.text.lower())
-        if votes is None or len(votes) < 2:
+        if not votes:
             return form
         winner = max(votes, key=lambda text: (votes[text], text))
         if winner == form.text or (self._ordinary(form.text.lower()) and winner[1:] == winner[1:].lower()):

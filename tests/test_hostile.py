@@ -122,7 +122,11 @@ class Crowded:
         return [Entry(lower, -9.0)]
 
     def with_part(self, part: str) -> list[Entry]:
-        return [*self._entries(f"{part}.zq{{}}"), *self._entries(f"{part}.s.{{}}"), *self._entries(f"the.{part}.of{{}}")]
+        return [
+            *self._entries(f"{part}.zq{{}}"),
+            *self._entries(f"{part}.s.{{}}"),
+            *self._entries(f"the.{part}.of{{}}"),
+        ]
 
     def preimage(self, map_name: str, token: str) -> list[Entry]:
         return self._entries(f"{token}s" + "{}")
