@@ -399,6 +399,10 @@ class Decoder:
             growth.score, parent.state, pending, position, step, parent.left, inserted, origin=parent.origin
         )
 
+    def ends_text(self, growth: Growth) -> bool:
+        """Tell whether a text may end after a completed insertion."""
+        return self.is_whole(growth.parent.position.after(growth.item, True))
+
     def is_whole(self, position: Position) -> bool:
         """Tell whether a text may end at a position."""
         if not self.grammar.ends:

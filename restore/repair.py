@@ -35,7 +35,7 @@ NEIGHBOURS = 4
 """Tokens on each side that the evidence takes into account."""
 MOST_READINGS = 6
 _DICTIONARY = "frequency_dictionary_en_82_765.txt"
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LETTERS = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,14 @@ class Speller:
         text = (importlib.resources.files("symspellpy") / _DICTIONARY).read_text(encoding="utf-8-sig")
         rows = [line.split(" ") for line in text.splitlines()]
         words = [(row[0], int(row[1])) for row in rows if len(row) == 2]
-        return words, np.stack([_letter_counts(word) for word, _ in words])
+        return words, _letter_counts([word for word, _ in words])
 
     def near(self, token: str, edits: int) -> Iterator[tuple[str, int]]:
         """Yield the dictionary's words within so many edits of a token, nearest first, with their distance."""
         from symspellpy import SymSpell, Verbosity
 
         words, counts = self._words
-        apart = np.abs(counts - _letter_counts(token)).sum(axis=1)
+        apart = np.abs(counts - _letter_counts([token])).sum(axis=1)
         speller = SymSpell(max_dictionary_edit_distance=edits, prefix_length=7)
         for index in np.flatnonzero(apart <= 2 * edits):
             speller.create_dictionary_entry(*words[index])
@@ -93,8 +93,13 @@ class Speller:
                 yield found.term, found.distance
 
 
-def _letter_counts(word: str) -> npt.NDArray[np.int16]:
-    return np.array([word.count(letter) for letter in _LETTERS], np.int16)
+def _letter_counts(words: Sequence[str]) -> npt.NDArray[np.int16]:
+    """Return how often each letter of `a` to `z` is in each word, [words, 26]."""
+    letters = np.frombuffer("".join(words).encode("ascii", "replace"), np.uint8).astype(np.int64) - ord("a")
+    rows = np.repeat(np.arange(len(words)), [len(word) for word in words])
+    known = (letters >= 0) & (letters < LETTERS)
+    counts = np.bincount(rows[known] * LETTERS + letters[known], minlength=LETTERS * len(words))
+    return counts.reshape(len(words), LETTERS).astype(np.int16)
 
 
 class Repairer:

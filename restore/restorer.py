@@ -282,7 +282,7 @@ class Restorer:
         decoder = self._loaded()
         counts, path = self._measured(stripped, original)
         window = decoder.model.window
-        if path is None or (window is not None and counts.tokens_total > window.width + window.ahead):
+        if path is None or (window is not None and counts.tokens_total > window.most):
             return counts
         search = Search(decoder, TokenStream(read_source(stripped, self.channel)))
         drive(search, decoder.model)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
+from typing import NamedTuple, TypeVar
 
 from restore.decoder import Decoder, Growth, Hypothesis, Pin, Step, left_of
 from restore.errors import InputError
@@ -18,13 +20,13 @@ from restore.lattice.gaps import ENDED, Position, Side
 from restore.models.base import Expansion, LanguageModel, Request
 from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
+from restore.windows import Path, Span, seam, spans
 
 BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand there; choose among the alternatives"
 
 Asking = Generator[list[Request], list[Expansion], None]
+Result = TypeVar("Result")
 
-FIRST = 96
-"""Input tokens of a text's first window, narrow so that the first prose is soon there."""
 MOST_ARCS = 48
 """Ways on from one input token that are remembered, for the probabilities of what was chosen."""
 
@@ -68,42 +70,70 @@ class Search:
     def run(self) -> Asking:
         """Search the whole text."""
         window, tokens = self._decoder.model.window, self._tokens
-        start, position, left = 0, Position(), Side.NONE
-        while True:
-            width = 0 if window is None else min(window.width, sys.maxsize if start else FIRST)
-            stop = tokens.upto(sys.maxsize if window is None else start + width + window.ahead)
-            last_window = tokens.upto(stop + 1) == stop
-            stages, live = yield from self._window(start, stop, position, left)
-            if last_window:
-                final, live = yield from self._end(live)
-                stages.append(final)
-            self.score += max(hypothesis.score for hypothesis in live)
-            choices: list[Choice] = []
-            if self._posteriors:
-                steps, choices = consensus(stages, live, self._decoder)
+        start, last = 0, False
+        while not last:
+            if window is None:
+                end = tokens.upto(sys.maxsize)
+                block = [Span(0, 0, end, end, end, True)]
             else:
-                steps = best_path(live)
-            if window is None or last_window:
-                self.steps.extend(steps)
-                self.choices.extend(choices)
-            else:
-                start = self._cut(steps, choices, start, start + width)
+                block = spans(tokens, start, window)
+            found = yield from in_step([self._searched(span) for span in block])
+            start, last = self._join(block, found)
             if self._done is not None:
                 self._done(self)
-            if window is None or last_window:
-                return
-            tokens.forget(start - window.before)
+            tokens.forget(start - (window.before if window is not None else 0))
+
+    def _join(self, block: Sequence[Span], found: Sequence[_Found]) -> tuple[int, bool]:
+        """Commit what the windows of a block have found; return the next input token, and whether the text ends there.
+
+        A window that does not fit to the one before it is left to the next block, which goes on from the text before.
+        """
+        start = block[0].start
+        for number, (span, one) in enumerate(zip(block, found, strict=True)):
+            self.score += one.score
+            path = Path(span.start, one.steps)
+            cut = None
+            if number + 1 < len(block):
+                after = block[number + 1]
+                cut = seam(path, Path(after.start, found[number + 1].steps), after.own, after.upto)
+            if cut is not None:
+                start = self._commit(path, one.choices, start, cut)
+            elif span.last:
+                self._commit(path, one.choices, start, None)
+                return span.stop, True
+            else:
+                return self._commit(path, one.choices, start, _sentence_cut(path, start, span.upto)), False
+        raise AssertionError("a block has no last window")
+
+    def _commit(self, path: Path, choices: list[Choice], start: int, cut: int | None) -> int:
+        """Add a path from one input token up to another, or to its end; return that token."""
+        cuts = path.cuts()
+        first = cuts.get(start, 0)
+        self.steps.extend(path.steps[first : None if cut is None else cuts[cut]])
+        self.choices.extend(choices[start - path.start : None if cut is None else cut - path.start])
+        return start if cut is None else cut
+
+    def _searched(self, span: Span) -> Generator[list[Request], list[Expansion], _Found]:
+        """Search one window."""
+        stages, live = yield from self._window(span)
+        if span.last:
+            final, live = yield from self._end(live)
+            stages.append(final)
+        score = max(hypothesis.score for hypothesis in live)
+        if self._posteriors:
+            return _Found(*consensus(stages, live, self._decoder), score)
+        return _Found(best_path(live), [], score)
+
+    def _window(self, span: Span) -> Generator[list[Request], list[Expansion], tuple[list[Stage], list[Hypothesis]]]:
+        """Search the input tokens of a window; return what was considered, and the hypotheses at the end."""
+        decoder, start, stop = self._decoder, span.start, span.stop
+        first, prefix, position, left = start, "", Position(), Side.NONE
+        if self.steps and span.own == start:  # it goes on from what is restored
+            first, prefix = self._prefix(start)
             last = self.steps[-1]
             position = last.position
             left = left_of(last.what) if isinstance(last.what, Form) else Side.WORD
-
-    def _window(
-        self, start: int, stop: int, position: Position, left: Side
-    ) -> Generator[list[Request], list[Expansion], tuple[list[Stage], list[Hypothesis]]]:
-        """Search from one input token up to another; return what was considered, and the hypotheses at the end."""
-        decoder = self._decoder
-        seen, prefix = self._prefix(start)
-        texts = [token.core if token.word else token.text for token in self._tokens.row(seen, stop)]
+        texts = [token.core if token.word else token.text for token in self._tokens.row(first, span.seen)]
         state = decoder.model.begin(texts, prefix)
         stacks: dict[int, list[Hypothesis]] = defaultdict(list)
         stacks[start] = [Hypothesis(0.0, state, None, position, None, left)]
@@ -112,11 +142,12 @@ class Search:
             live = decoder.pruned(stacks.pop(index, []))
             if not live:  # every hypothesis is within a joint form
                 continue
-            done = yield from self._gap(index, live)
+            pin = self._pins.get(index) if index >= span.own else None
+            done = yield from self._gap(index, live, pin)
             if not done:  # marks that the input gave may leave no way to end a paragraph: go on in it
-                done = yield from self._gap(index, live, plain=True)
+                done = yield from self._gap(index, live, pin, plain=True)
             if not done:
-                raise InputError(BAD_PIN.format(place=index, pin=self._pins.get(index)))
+                raise InputError(BAD_PIN.format(place=index, pin=pin))
             stages.append(self._stage(index, live, done, stacks))
         return stages, decoder.pruned([hypothesis for stack in stacks.values() for hypothesis in stack])
 
@@ -139,13 +170,14 @@ class Search:
         return Stage(index, live, arcs)
 
     def _gap(
-        self, index: int, live: list[Hypothesis], plain: bool = False
+        self, index: int, live: list[Hypothesis], pin: Pin | None = None, plain: bool = False
     ) -> Generator[list[Request], list[Expansion], list[Growth]]:
         """Grow the hypotheses before token `index`; return those that have taken a form of it, the best first.
 
         Args:
             index: the input token.
             live: the hypotheses, all before that token.
+            pin: what is settled about it.
             plain: let the form follow at once, whatever stands between the tokens in the input.
         """
         decoder, tokens = self._decoder, self._tokens
@@ -153,7 +185,6 @@ class Search:
         for step in count(1):
             if not live:
                 break
-            pin = self._pins.get(index)
             requests = [decoder.request(hypothesis, tokens, index, plain, pin) for hypothesis in live]
             expansions = yield requests
             growing: list[Growth] = []
@@ -168,22 +199,25 @@ class Search:
         return done
 
     def _end(self, live: list[Hypothesis]) -> Generator[list[Request], list[Expansion], tuple[Stage, list[Hypothesis]]]:
-        """Grow the hypotheses past the last token; return those whose texts are whole, or all if none can be."""
+        """Grow the hypotheses past the last token; return those whose texts are whole, or all if none can be.
+
+        What makes a text whole is never lost to a beam, however many words are likelier: there is always a way to stop.
+        """
         decoder, first = self._decoder, live
-        whole: list[Hypothesis] = []
+        whole = [hypothesis for hypothesis in live if decoder.is_whole(hypothesis.position)]
         for step in count(1):
             if not live:
                 break
-            requests = [decoder.request(hypothesis, None, 0) for hypothesis in live]
+            requests = [_all_insertions(decoder.request(hypothesis, None, 0)) for hypothesis in live]
             expansions = yield requests
             growing: list[Growth] = []
-            for hypothesis, expansion in zip(live, expansions, strict=True):
-                hypothesis.take(expansion)
-                if hypothesis.node is None and decoder.is_whole(hypothesis.position):
-                    whole.append(hypothesis)
-            floor = decoder.floor([hypothesis.score for hypothesis in whole])
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
+                hypothesis.take(expansion)
+                floor = decoder.floor([hypothesis.score for hypothesis in whole])
                 decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
+            ending = [growth for growth in growing if growth.item is not None and decoder.ends_text(growth)]
+            whole.extend(map(decoder.made, ending))
+            floor = decoder.floor([hypothesis.score for hypothesis in whole])
             live = decoder.best_of(growing, floor, step)
         ends = whole or first
         return Stage(-1, first, [Arc(end, None, end) for end in ends]), ends
@@ -203,25 +237,35 @@ class Search:
             texts.append(step.text)
         return start - shown, "".join(reversed(texts))
 
-    def _cut(self, steps: list[Step], choices: list[Choice], start: int, upto: int) -> int:
-        """Commit the steps up to the last sentence end before the input token `upto`; return the next input token.
 
-        Where no sentence ends, the cut is at `upto`. It falls right after a form, so that the next window decides
-        with more to look ahead at what comes in the gap.
-        """
-        place, cuts = start, []
-        for number, step in enumerate(steps):
-            if isinstance(step.what, Form):
-                place += step.what.span
-                cuts.append((place, number + 1, False))
-            elif cuts and step.position.place in ENDED:
-                cuts[-1] = (*cuts[-1][:2], True)
-        within = [cut for cut in cuts if cut[0] <= upto] or cuts[:1]
-        ended = [cut for cut in within if cut[2]] or within
-        cut, length, _ = ended[-1]
-        self.steps.extend(steps[:length])
-        self.choices.extend(choices[: cut - start])
-        return cut
+class _Found(NamedTuple):
+    """What the search of a window has found: see `Search`."""
+
+    steps: list[Step]
+    choices: list[Choice]
+    score: float
+
+
+def _sentence_cut(path: Path, start: int, upto: int) -> int:
+    """Return the input token after the last sentence that a path ends before `upto`.
+
+    Where no sentence ends, the cut is at `upto`. It falls right after a form, so that the next window decides
+    with more to look ahead at what comes in the gap.
+    """
+    place, cuts = path.start, []
+    for step in path.steps:
+        if isinstance(step.what, Form):
+            place += step.what.span
+            cuts.append((place, False))
+        elif cuts and step.position.place in ENDED:
+            cuts[-1] = (cuts[-1][0], True)
+    later = [cut for cut in cuts if cut[0] > start]
+    within = [cut for cut in later if cut[0] <= upto] or later[:1]
+    return ([cut for cut in within if cut[1]] or within)[-1][0]
+
+
+def _all_insertions(request: Request) -> Request:
+    return replace(request, best=len(request.insertions.ids) if request.insertions is not None else 0)
 
 
 def advance(search: Search, model: LanguageModel) -> Iterator[None]:
@@ -243,19 +287,33 @@ def drive(search: Search, model: LanguageModel) -> None:
 
 def drive_together(searches: Sequence[Search], model: LanguageModel) -> None:
     """Run several searches to their ends in step, the requests of all in one batch."""
-    running: dict[int, Asking] = {}
+    asking = in_step([search.run() for search in searches])
+    try:
+        requests = next(asking)
+        while True:
+            requests = asking.send(model.expand(requests))
+    except StopIteration:
+        return
+
+
+def in_step(
+    askings: Sequence[Generator[list[Request], list[Expansion], Result]],
+) -> Generator[list[Request], list[Expansion], list[Result]]:
+    """Run several generators of requests as one, the requests of all in one batch; return what they return."""
     asked: dict[int, list[Request]] = {}
+    results: dict[int, Result] = {}
 
     def move(number: int, answers: list[Expansion] | None) -> None:
         try:
-            asked[number] = next(running[number]) if answers is None else running[number].send(answers)
-        except StopIteration:
+            asked[number] = next(askings[number]) if answers is None else askings[number].send(answers)
+        except StopIteration as stop:
             asked.pop(number, None)
+            results[number] = stop.value
 
-    for number, search in enumerate(searches):
-        running[number] = search.run()
+    for number in range(len(askings)):
         move(number, None)
     while asked:
-        answers = iter(model.expand([request for requests in asked.values() for request in requests]))
+        answers = iter((yield [request for requests in asked.values() for request in requests]))
         for number, requests in list(asked.items()):
             move(number, [next(answers) for _ in requests])
+    return [results[number] for number in range(len(askings))]

@@ -79,6 +79,24 @@ class ChanceModel:
         return -((state * 31 + int(piece) * 17 + self._seed * 101) % 1009) / 100
 
 
+class ShyModel(ChanceModel):
+    """Would rather write any words than a closing quotation mark."""
+
+    def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
+        return Encoded((zlib.crc32(text.encode()) | (text.endswith('"') << 40),))
+
+    def _like(self, state: int, piece: int) -> float:
+        return -15.0 if int(piece) >> 40 else super()._like(state, piece) / 100 - 1
+
+
+@pytest.fixture
+def shy() -> Restorer:
+    """A restorer whose model hardly ever closes a quotation."""
+    restorer = Restorer(engine="fast", repair=False)
+    restorer.__dict__["_model"] = ShyModel(3, Window(2, 300, 2))
+    return restorer
+
+
 class ChanceRestorer(Restorer):
     """A restorer with a model of chance, so that tests of the promise depend on no weights."""
 

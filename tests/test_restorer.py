@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from restore import Config, RestoreError, Restorer, restore_text, strip_text
+from restore.decoder import Pin
 
 
 def test_restores_the_article(fast: Restorer, seed_text: str) -> None:
@@ -121,3 +122,9 @@ def test_confidence_and_alternatives(fast: Restorer) -> None:
             (other.probability for other in alternatives), reverse=True
         )
     assert 0 < result.confidence <= 1
+
+
+def test_a_text_ends_where_its_words_do(shy: Restorer) -> None:
+    prose = shy.restore("minister said government resigned", {2: Pin(gap=', "')}).text
+    assert prose.endswith('"')
+    assert not any(char.isalpha() for char in prose.rpartition("resigned")[2])

@@ -115,12 +115,41 @@ def test_batches_go_on_where_they_stopped(tokenizer) -> None:
         return packing.encode_window(tokenizer, source.window(number))
 
     stream = packing.batches(encoded, 0, 900)
-    first, second = next(stream), next(stream)
-    again = next(packing.batches(encoded, first.following, 900))
+    [first], [second] = next(stream), next(stream)
+    [again] = next(packing.batches(encoded, first.following, 900))
     assert torch.equal(again.pieces, second.pieces)
     assert first.pieces.numel() <= 900
     assert sum(first.lengths) == first.pieces.numel()
     assert len(packing.fixed_batches([encoded(0), encoded(1)], 10)) == 2
+
+
+def test_workers_get_equal_shares_of_the_same_windows(tokenizer) -> None:
+    source = WindowSource({"a": [DOCUMENT]})
+
+    def encoded(number):
+        return packing.encode_window(tokenizer, source.window(number))
+
+    [whole] = next(packing.batches(encoded, 0, 2000))
+    shares = next(packing.batches(encoded, 0, 2000, 2))
+    assert sorted(length for share in shares for length in share.lengths) == sorted(whole.lengths)
+    assert {share.following for share in shares} == {whole.following}
+    apart = abs(shares[0].pieces.numel() - shares[1].pieces.numel())
+    assert apart <= max(whole.lengths)
+
+
+@pytest.mark.parametrize("length", [1, 127, 128, 129, 300])
+def test_attention_by_products_is_attention(length: int) -> None:
+    torch.manual_seed(length)
+    query, key, value = (torch.randn(1, heads, length, 16, requires_grad=True) for heads in (6, 2, 2))
+    found, expected = (attend(query, key, value, 0.25) for attend in (packing._half_attention, packing._attention))
+    assert torch.allclose(found, expected, atol=1e-5)
+    above = torch.randn_like(found)
+    for ours, theirs in zip(
+        torch.autograd.grad(found, (query, key, value), above),
+        torch.autograd.grad(expected, (query, key, value), above),
+        strict=True,
+    ):
+        assert torch.allclose(ours, theirs, atol=1e-4)
 
 
 def test_pruned_vocabulary_round_trips(tokenizer) -> None:
@@ -235,7 +264,9 @@ def test_the_command_makes_a_model_that_restores_and_goes_on(tmp_path, corpus, b
     assert card["training"]["held_out_after"] < card["training"]["held_out_before"]
     done = CliRunner().invoke(group, ["-", "--model", str(first)], input="minister health resigned monday")
     assert done.exit_code == 0, done.output
-    done = CliRunner().invoke(group, ["train", "neural", str(corpus), "-o", str(second), "--base", str(first), *options])
+    done = CliRunner().invoke(
+        group, ["train", "neural", str(corpus), "-o", str(second), "--base", str(first), *options]
+    )
     assert done.exit_code == 0, done.output
     again = json.loads((second / "card.json").read_text())
     # Rounding a model and making floats of it again costs little of what it has learnt.

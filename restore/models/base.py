@@ -105,12 +105,19 @@ class Window:
     Attributes:
         before: how much already restored text it is given.
         width: how much it restores at most before the next window.
-        ahead: how much further it sees, and restores to be thrown away: mistakes sit at a window's end.
+        ahead: how much more it restores, to be thrown away: mistakes sit at a window's end.
+        shown: how much further it only sees.
     """
 
     before: int
     width: int
     ahead: int
+    shown: int = 0
+
+    @property
+    def most(self) -> int:
+        """The longest text that is restored in one window, in input tokens."""
+        return self.width + self.ahead + self.shown
 
 
 class LanguageModel(Protocol):

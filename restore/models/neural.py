@@ -36,7 +36,7 @@ GRAPH, TOKENIZER = "graph.onnx", "tokenizer.json"
 START, SEPARATOR, END = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 SPECIALS = (START, SEPARATOR, END)
 
-WINDOW = Window(before=30, width=90, ahead=25)
+WINDOW = Window(before=30, width=110, ahead=10, shown=15)
 """Within what the model saw in training."""
 MOST_ROWS = 128
 """Pieces in one run, when texts are written."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +231,10 @@ class Trainer:
         """Train to the end of the run, saving and measuring on the way."""
         settings, progress = self.settings, self.progress
         progress.seed = settings.seed
-        size = max(1, settings.step_tokens // self.workers)
-        stream = batches(lambda n: encode_window(self.tokenizer, self.source.window(n)), progress.window, size)
+        stream = batches(
+            lambda n: encode_window(self.tokenizer, self.source.window(n)),
+            progress.window, settings.step_tokens, self.workers,
+        )  # fmt: skip
         saved = progress.seconds
         if progress.step == 0:
             truncate_log(self.folder, -1)
@@ -240,7 +242,7 @@ class Trainer:
         with ThreadPoolExecutor(self.workers) as pool:
             while settings.done(progress) < 1:
                 began = time.monotonic()
-                shares = list(islice(stream, self.workers))
+                shares = next(stream)
                 loss = self.step(pool, shares)
                 spent = time.monotonic() - began
                 if not math.isfinite(loss):

@@ -1,0 +1,167 @@
+"""Windows: how a long text is cut for a model that sees a part of it at a time, and where the parts are joined.
+
+The first window is short, so that the first prose is soon there. Then come blocks of several windows that are searched
+in step. The first of a block goes on from the text restored before it; each other begins on its own, some tokens early,
+and the window before it goes on some tokens late:
+
+    tokens     ──────────────┬───────────────────┬──────────────────
+    window 0   ──────────────┼─────┤
+    window 1            ├────┼───────────────────┼─────┤
+    window 2                                ├────┼──────────────────
+                   LEAD ├────┼─────┤ TAIL
+
+Where both have found the same, within the tokens that both have, the text passes from one to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from restore.decoder import Step
+from restore.lattice.forms import Form
+from restore.lattice.gaps import ENDED
+from restore.models.base import Window
+from restore.source import TokenStream
+
+FIRST = 40
+"""Input tokens of the first window of a text that needs more than one."""
+PARTS = 4
+"""Windows of a block. More would be quicker, and take more memory."""
+LEAD = 20
+"""Input tokens by which a window begins early: what it finds there is thrown away."""
+TAIL = 18
+"""Input tokens by which a window goes on late."""
+EDGE = 6
+"""The last of these are not to be trusted either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The input tokens of one window, by number.
+
+    Attributes:
+        start: the first that is searched.
+        own: the first that the window is to restore: later than `start` where it begins on its own.
+        upto: the one after the last that it is to restore.
+        stop: the one after the last that is searched.
+        seen: the one after the last that the model is shown.
+        last: whether the text ends there.
+    """
+
+    start: int
+    own: int
+    upto: int
+    stop: int
+    seen: int
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """What was found for the input tokens from `start` on."""
+
+    start: int
+    steps: list[Step]
+
+    def cuts(self) -> dict[int, int]:
+        """Return how many steps it is to the end of the form before each input token."""
+        found, token = {}, self.start
+        for number, step in enumerate(self.steps, 1):
+            if isinstance(step.what, Form):
+                token += step.what.span
+                found[token] = number
+        return found
+
+
+def spans(tokens: TokenStream, start: int, window: Window) -> list[Span]:
+    """Return the windows to search next, in step.
+
+    Args:
+        tokens: the input.
+        start: the first token that is not yet restored.
+        window: what the model takes.
+    """
+    end = tokens.upto(start + window.most)
+    if tokens.upto(end + 1) == end:
+        return [Span(start, start, end, end, end, True)]
+    if start == 0:
+        return [_span(tokens, 0, 0, min(FIRST, window.width), window.ahead, window)]
+    rest = tokens.upto(start + PARTS * window.width) - start
+    whole = tokens.upto(start + rest + 1) == start + rest  # the block reaches the end of the text
+    parts = min(PARTS, -(-rest // window.width))
+    edges = [start + rest * number // parts for number in range(parts + 1)]
+    found = []
+    for number, (own, upto) in enumerate(pairwise(edges)):
+        begin = max(start, own - LEAD)
+        if number == parts - 1:
+            if whole:
+                found.append(Span(begin, own, upto, upto, upto, True))
+            else:
+                found.append(_span(tokens, begin, own, upto, window.ahead, window))
+        else:
+            found.append(_span(tokens, begin, own, upto, TAIL, window))
+    return found
+
+
+def _span(tokens: TokenStream, start: int, own: int, upto: int, late: int, window: Window) -> Span:
+    stop = tokens.upto(upto + late)
+    return Span(start, own, upto, stop, tokens.upto(stop + window.shown), False)
+
+
+def seam(one: Path, other: Path, own: int, upto: int) -> int | None:
+    """Return the input token before which a text passes from one path to the next, or None if it cannot.
+
+    Both must have found the same quotations and brackets open there. Best is where both end a sentence, then where most
+    of what is around is the same.
+
+    Args:
+        one: the path that goes on late.
+        other: the path that began early.
+        own: the token from which the other is to restore.
+        upto: the one up to which it is.
+    """
+    first, second = one.cuts(), other.cuts()
+    best: tuple[tuple[bool, int, int], int] | None = None
+    for token in range(own, min(own + TAIL - EDGE + 1, upto)):
+        if token not in first or token not in second:
+            continue
+        here, there = first[token], second[token]
+        before, after = one.steps[here - 1], other.steps[there - 1]
+        if _inside(before) != _inside(after):
+            continue
+        ends = _ends(one.steps, here) and _ends(other.steps, there)
+        worth = (ends, _alike(one.steps, here, other.steps, there), -abs(token - own - (TAIL - EDGE) // 2))
+        if best is None or worth > best[0]:
+            best = worth, token
+    return None if best is None else best[1]
+
+
+def _inside(step: Step) -> tuple[bool, bool]:
+    return bool(step.position.bracket), bool(step.position.quote)
+
+
+def _ends(steps: Sequence[Step], number: int) -> bool:
+    """Tell whether a sentence ends in the gap after so many steps."""
+    for step in steps[number:]:
+        if isinstance(step.what, Form):
+            return False
+        if step.position.place in ENDED:
+            return True
+    return False
+
+
+def _alike(one: Sequence[Step], here: int, other: Sequence[Step], there: int, around: int = 6) -> int:
+    """Return how many steps in a row are the same, before two places and after them."""
+    same = 0
+    for near, far in zip(one[here : here + around], other[there : there + around], strict=False):
+        if near.text != far.text:
+            break
+        same += 1
+    for near, far in zip(reversed(one[max(0, here - around) : here]), reversed(other[max(0, there - around) : there]),
+                         strict=False):  # fmt: skip
+        if near.text != far.text:
+            break
+        same += 1
+    return same

@@ -1,0 +1,87 @@
+"""Windows of a long text: they cover it without a hole, and are joined where they agree."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from restore.channel import get_channel
+from restore.decoder import Step
+from restore.lattice.forms import Form
+from restore.lattice.gaps import Insertion, Place, Position
+from restore.models.base import Window
+from restore.source import TokenStream, read_source
+from restore.windows import LEAD, PARTS, Path, Span, seam, spans
+
+WINDOW = Window(before=30, width=110, ahead=10, shown=15)
+
+
+def stream(number: int) -> TokenStream:
+    return TokenStream(read_source("word " * number, get_channel("nltk")))
+
+
+def cut(number: int, window: Window) -> list[list[Span]]:
+    """Return the blocks of a text, as a search that joins each window at its end goes through them."""
+    blocks, start, tokens = [], 0, stream(number)
+    while not blocks or not blocks[-1][-1].last:
+        blocks.append(spans(tokens, start, window))
+        start = blocks[-1][-1].upto
+    return blocks
+
+
+@pytest.mark.parametrize("window", [WINDOW, Window(2, 3, 2)])
+@pytest.mark.parametrize("number", [0, 1, 3, 5, 40, 134, 135, 136, 200, 479, 480, 481, 1000, 3001])
+def test_windows_cover_a_text(number: int, window: Window) -> None:
+    blocks = cut(number, window)
+    row = [span for block in blocks for span in block]
+    assert row[0].own == 0
+    assert all(before.upto == after.own for before, after in pairwise(row))
+    assert row[-1].stop == row[-1].seen == number
+    for block in blocks:
+        assert len(block) <= PARTS
+        assert block[0].start == block[0].own, "the first of a block goes on from what is restored"
+        for span in block:
+            assert span.start <= span.own <= span.upto <= span.stop <= span.seen <= number
+            assert span.own - span.start <= LEAD
+            assert span.upto - span.own <= max(window.most, window.width)
+
+
+def test_a_short_text_is_one_window() -> None:
+    assert len(spans(stream(WINDOW.most), 0, WINDOW)) == 1
+    assert not spans(stream(WINDOW.most + 1), 0, WINDOW)[0].last
+
+
+def path(start: int, text: str, quoted: bool = False) -> Path:
+    """Return a path: words are forms of a token each, but for those in brackets, which are insertions; "." ends."""
+    steps: list[Step] = []
+    for unit in text.split():
+        what: Form | Insertion
+        place = Place.END if unit == "." else Place.WORD
+        position = Position(place, unit == ".", quote=quoted)
+        if unit == "." or unit.startswith("("):
+            what = Insertion(unit.strip("()"), "mark" if unit == "." else "word", place)
+        else:
+            what = Form(unit, 1, 0.0, 0.0)
+        steps.append(Step(steps[-1] if steps else None, what, " " + unit.strip("()"), position))
+    return Path(start, steps)
+
+
+def test_windows_are_joined_where_both_end_a_sentence() -> None:
+    one = path(0, "a b c d e f g . h i")
+    other = path(2, "(the) c d e f g . h (of) i j")
+    assert seam(one, other, own=4, upto=10) == 7
+
+
+def test_windows_are_joined_where_they_agree() -> None:
+    one = path(0, "a b c d e f g h i j k l")
+    other = path(2, "C D e f g h i j k l m n o")
+    token = seam(one, other, own=3, upto=12)
+    assert token is not None
+    assert 6 <= token <= 10
+
+
+def test_windows_are_not_joined_inside_what_only_one_has_opened() -> None:
+    units = "a b c d e f g h i j"
+    assert seam(path(0, units), path(0, units), own=3, upto=9) is not None
+    assert seam(path(0, units), path(0, units, quoted=True), own=3, upto=9) is None
