@@ -2,10 +2,10 @@
 
     python benchmarks/seams.py NEWS_FILE -o benchmarks/results/seams-fast.json [--engine neural] [--limit N]
 
-Joins documents to texts of some 2,000 input tokens, restores each as `restore FILE` does, and notes where the windows met.
-Each text is restored `--runs` times, with another document first each time, so that the edges fall elsewhere. Reported, with
-95 % intervals over documents, are exact gaps and the F1 of function words within 20 tokens of an edge, and elsewhere: over
-the same gaps (`same_gaps`: what the edge itself does), and over all (`all_gaps`).
+Joins documents to texts of some 2,000 input tokens, restores each, and notes where the windows met. Each text is restored
+`--runs` times, with another document first each time, so that the edges fall elsewhere. Reported, with 95 % intervals over
+documents, are exact gaps and the F1 of function words within 20 tokens of an edge, and elsewhere: over the same gaps
+(`same_gaps`: what the edge itself does), and over all (`all_gaps`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -43,8 +42,8 @@ def main() -> None:
         for run in range(min(options.runs, len(text))):
             numbers = text[run:] + text[:run]
             documents = [originals[number] for number in numbers]
-            restored, edges = restore(restorer, documents)
-            seams.add(numbers, documents, restored, edges, restorer.channel)
+            result = restorer.restore(" ".join(map(restorer.channel.strip, documents)))
+            seams.add(numbers, documents, result.text, result.seams, restorer.channel)
         print(f"{text[-1] + 1} of {len(originals)} documents, {seams.sizes()}", file=sys.stderr, flush=True)
     signature = make_signature(
         originals, restorer.channel, restorer.engine, documents=len(originals), half=options.half, limit=options.limit,
@@ -71,19 +70,6 @@ def texts(originals: Sequence[str], restorer: Restorer, least: int) -> list[list
     if size < least and len(found) > 1:
         found[-2:] = [found[-2] + found[-1]]
     return found
-
-
-def restore(restorer: Restorer, documents: Sequence[str]) -> tuple[str, list[int]]:
-    """Return documents stripped and restored as one text, and the input tokens that windows but the first began with."""
-    stripped = " ".join(restorer.channel.strip(document) for document in documents)
-    ends = [place for place, char in enumerate(stripped) if char == " "]
-    edges: list[int] = []
-
-    def note(done: int, size: int) -> None:
-        if done < size:
-            edges.append(bisect_right(ends, done))
-
-    return "".join(restorer.stream(stripped, progress=note)), edges
 
 
 def plain(compared: dict[str, Comparison]) -> dict[str, dict[str, object]]:

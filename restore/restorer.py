@@ -147,7 +147,7 @@ class Restorer:
         Args:
             text: stripped text, of any length; white space separates its tokens.
             pins: what is fixed, by the number of an input token (`Edit.place`); the rest is decoded around it.
-            progress: called at the end of each of the search's windows.
+            progress: called whenever more of it is done.
 
         Returns:
             The restored text with its edits.
@@ -213,6 +213,7 @@ class Restorer:
             engine=decoder.model.name,
             notes=begun.notes,
             choices=tuple(search.choices),
+            seams=tuple(search.seams),
             score=search.score,
             decisions=tuple(assembler.decisions),
             flags=tuple(sorted(flags, key=lambda flag: (flag.start, flag.end, flag.kind, flag.message))),
@@ -225,7 +226,7 @@ class Restorer:
         Args:
             text: stripped text, of any length.
             notes: what a reader should know is added to it.
-            progress: called at the end of each of the search's windows, before its prose is yielded.
+            progress: called whenever more of it is done, before that prose is yielded.
 
         Raises:
             ResourceError: a model or data file is missing or damaged.
@@ -388,7 +389,7 @@ class _Begun:
 
 
 class _Teller:
-    """Tells how much of an input is restored, at the end of each window of its search.
+    """Tells how much of an input is restored, whenever its search has done more of it.
 
     Args:
         tokens: the input's tokens.
@@ -441,6 +442,7 @@ class _Writer:
             units = list(self._abstainer.settled(units, search.choices))
         self._add(units)
         search.choices.clear()
+        search.seams.clear()
         del search.steps[: max(0, len(search.steps) - self._keep)]
         self._written = len(search.steps)
 

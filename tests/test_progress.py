@@ -20,7 +20,7 @@ ERASE = "\x1b[2K"
 @pytest.fixture
 def huge(tmp_path: Path, seed_text: str) -> Path:
     path = tmp_path / "huge.txt"
-    path.write_text(" ".join([seed_text.strip()] * 2))
+    path.write_text(" ".join([seed_text.strip()] * 4))
     return path
 
 
@@ -103,11 +103,11 @@ def test_is_not_drawn_for_a_short_text(tmp_path: Path) -> None:
     assert on_a_terminal(tmp_path / "short.txt", "-o", str(tmp_path / "out.txt")) == ""
 
 
-def test_progress_tells_where_windows_end(fast: Restorer, seed_text: str) -> None:
-    text = " ".join([seed_text.strip()] * 2)
+def test_progress_is_told_in_order(fast: Restorer, seed_text: str) -> None:
+    text = " ".join([seed_text.strip()] * 5)
     told: list[tuple[int, int]] = []
     pieces = list(fast.stream(text, progress=lambda done, size: told.append((done, size))))
-    assert len(told) > 2
+    assert len(told) > 1
     assert [done for done, _ in told] == sorted({done for done, _ in told})
     assert told[-1] == (len(text), len(text))
     assert all(text[done].isspace() for done, _ in told[:-1])
