@@ -16,7 +16,7 @@ from restore.decoder import Step
 from restore.lattice.forms import MAX_FORMS, MAX_UNITS, Form, FormFinder
 from restore.lattice.gaps import Place, Position
 from restore.lexicon import Entry, default_lexicon
-from restore.models.base import Expansion, Request
+from restore.models.base import Expansion, Request, Window
 from restore.posterior import Choice
 from restore.restorer import _RESTORERS, MAX_STEPS, MOST_RESTORERS
 
@@ -170,7 +170,9 @@ def test_digits_alone_and_marks_alone(text: str, channel: str) -> None:
 
 
 def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    # So that both texts are longer than what is read at a time.
     monkeypatch.setattr("restore.restorer.SAMPLE", 50)
+    monkeypatch.setattr("restore.models.words.WINDOW", Window(before=8, width=50, ahead=10))
     restorer = Restorer(engine="fast", beam=1, confidence=False)
     list(restorer.stream(" ".join(["official"] * 600)))  # what is loaded, and remembered
     peaks = []
