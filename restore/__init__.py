@@ -9,6 +9,7 @@
 
 from restore.channel import Channel, channel_names, get_channel, strip_text
 from restore.config import Config
+from restore.decoder import Pin
 from restore.errors import ChannelError, InputError, ResourceError, RestoreError
 from restore.restoration import Edit, Kept, Restoration, Span
 from restore.restorer import Restorer, restore_text
@@ -21,6 +22,7 @@ __all__ = [
     "Edit",
     "InputError",
     "Kept",
+    "Pin",
     "ResourceError",
     "Restoration",
     "RestoreError",

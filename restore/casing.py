@@ -8,18 +8,19 @@ lost the vote takes the winner's, unless the word is an ordinary one that is mer
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from restore.decoder import Step
-from restore.lattice.forms import Form
+from restore.lattice.forms import MAX_LENGTH, Form
 from restore.lattice.gaps import Insertion
 from restore.lexicon import Lexicon
 from restore.posterior import Choice
 
 ORDINARY = 0.1
 """Share of a word's occurrences in lower case above which it is an ordinary word."""
+MOST_WORDS = 20_000
+"""Words whose votes are remembered, those seen last: a text without end has no end of words."""
 
 
 class Casing:
@@ -27,7 +28,7 @@ class Casing:
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
-        self._votes: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        self._votes: dict[str, dict[str, float]] = {}  # the word seen last is the last
 
     def observe(self, steps: Iterable[Step], choices: Sequence[Choice]) -> None:
         """Count the votes of a stretch of text: its steps, and the choices made in it, one for each input token."""
@@ -41,24 +42,31 @@ class Casing:
 
     def _vote(self, form: Form, choice: Choice) -> None:
         lower = form.text.lower()
+        votes = self._votes.pop(lower, {})
         for text, chance in choice.forms:
             if text.lower() == lower:
-                self._votes[lower][text] += chance
+                votes[text] = votes.get(text, 0.0) + chance
+        if len(lower) <= MAX_LENGTH:
+            self._votes[lower] = votes
+        if len(self._votes) > MOST_WORDS:
+            del self._votes[next(iter(self._votes))]
 
     def settled(self, steps: Iterable[Step]) -> list[Form | Insertion]:
         """Return the units of a stretch of text, with the casings that won."""
         initial, units = True, []
         for step in steps:
             unit = step.what
-            if isinstance(unit, Form) and not initial and not unit.after and not unit.kept:
-                unit = self._settle(unit)
+            if isinstance(unit, Form) and not unit.after and not unit.kept:
+                settled = self._settle(unit)
+                # Where a sentence starts, a casing without capitals is not the word's own.
+                unit = settled if not initial or settled.text != settled.text.lower() else unit
             units.append(unit)
             initial = step.position.initial
         return units
 
     def _settle(self, form: Form) -> Form:
         votes = self._votes.get(form.text.lower())
-        if votes is None or len(votes) < 2:
+        if not votes:
             return form
         winner = max(votes, key=lambda text: (votes[text], text))
         if winner == form.text or (self._ordinary(form.text.lower()) and winner[1:] == winner[1:].lower()):

@@ -33,6 +33,8 @@ SHORTEST, LONG = 5, 8
 """Shorter tokens are never repaired; tokens of `LONG` characters or more may be two edits away."""
 NEIGHBOURS = 4
 """Tokens on each side that the evidence takes into account."""
+AROUND = 200_000
+"""Characters on each side in which a token that comes again is hardly a slip."""
 MOST_READINGS = 6
 _DICTIONARY = "frequency_dictionary_en_82_765.txt"
 LETTERS = 26
@@ -93,6 +95,11 @@ class Speller:
                 yield found.term, found.distance
 
 
+def _times(text: str, token: SourceToken) -> int:
+    """Return how often a token is in the text around it."""
+    return text.count(token.core, max(0, token.start - AROUND), token.end + AROUND)
+
+
 def _letter_counts(words: Sequence[str]) -> npt.NDArray[np.int16]:
     """Return how often each letter of `a` to `z` is in each word, [words, 26]."""
     letters = np.frombuffer("".join(words).encode("ascii", "replace"), np.uint8).astype(np.int64) - ord("a")
@@ -129,7 +136,7 @@ class Repairer:
         Args:
             tokens: the input's tokens.
             repairs: what was mended is added to it.
-            text: the whole input: a word that it has more than once is hardly a slip.
+            text: the whole input: a word that comes again near by is hardly a slip.
         """
         coming = iter(tokens)
         before: list[SourceToken] = []
@@ -137,7 +144,7 @@ class Repairer:
         while near:
             token = near[0]
             found = None
-            if self.is_suspect(token) and text.count(token.core) < 2:
+            if self.is_suspect(token) and _times(text, token) < 2:
                 found = self._consider(before, token, near[1:])
             if found is None:
                 yield token

@@ -93,6 +93,7 @@ class Restoration:
         flags: places where what was dropped, or put in, may turn the sense.
         calibrated: whether confidences are calibrated for this very engine, model and channel.
         notes: what a reader should know, such as that the input does not look stripped.
+        seams: the numbers of the input tokens before which windows of the search met, if it took more than one.
         score: the text's log-probability under the engine, in nats, search weights included.
     """
 
@@ -110,6 +111,7 @@ class Restoration:
     decisions: tuple[Decision, ...] = field(default=(), repr=False)
     flags: tuple[Flag, ...] = ()
     calibrated: bool = False
+    seams: tuple[int, ...] = field(default=(), repr=False)
 
     def replay(self) -> str:
         """Rebuild the text from the input and the edits."""

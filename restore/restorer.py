@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -18,7 +18,7 @@ from restore.channel import Channel, get_channel
 from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect_stems
 from restore.config import AUTO, Config
 from restore.cues import Cues
-from restore.decoder import Decoder, Pin
+from restore.decoder import Decoder, Pin, Step
 from restore.engines import FAST, SETTINGS, engine_of, open_model, open_words
 from restore.flags import FlagFinder
 from restore.lattice import FormFinder, GapGrammar
@@ -48,8 +48,13 @@ SURE = 0.5
 """Probability from which a detected channel is taken."""
 DETECTED = "stripped by the {name} channel ({probability:.0%}: {evidence})"
 UNDETECTED = "no channel is likely ({evidence}); taken for {name}, give --channel if you know it"
+MOST_RESTORERS = 8
+"""Restorers that `restore_text` holds ready, those used last."""
 JUDGING_BEAM = 3
 """Hypotheses of the searches that weigh repairs."""
+
+Progress = Callable[[int, int], None]
+"""Called with how much of an input is restored, and how much there is, in characters."""
 
 UNSTRIPPED = (
     "{share:.0%} of the words are ones that the {channel} channel drops, so this text was not stripped by it; "
@@ -148,12 +153,15 @@ class Restorer:
         with self._lock:
             return self._decoder
 
-    def restore(self, text: str, pins: Mapping[int, Pin] | None = None) -> Restoration:
+    def restore(
+        self, text: str, pins: Mapping[int, Pin] | None = None, progress: Progress | None = None
+    ) -> Restoration:
         """Restore one text.
 
         Args:
             text: stripped text, of any length; white space separates its tokens.
             pins: what is fixed, by the number of an input token (`Edit.place`); the rest is decoded around it.
+            progress: called whenever more of it is done.
 
         Returns:
             The restored text with its edits.
@@ -162,22 +170,24 @@ class Restorer:
             ResourceError: a model or data file is missing or damaged.
             InputError: a pin cannot stand where it is.
         """
-        return self._restore_together([text], pins)[0]
+        return self._restore_together([text], pins, progress)[0]
 
-    def _restore_together(self, texts: Sequence[str], pins: Mapping[int, Pin] | None = None) -> list[Restoration]:
+    def _restore_together(
+        self, texts: Sequence[str], pins: Mapping[int, Pin] | None = None, progress: Progress | None = None
+    ) -> list[Restoration]:
         """Restore texts, their searches in step, so that the model is asked for all of them at once."""
         decoder = self._loaded()
-        begun = [self._begun(text, pins) for text in texts]
+        begun = [self._begun(text, pins, progress) for text in texts]
         drive_together([one.search for one in begun if isinstance(one, _Begun)], decoder.model)
         return [one.restorer._finished(one) if isinstance(one, _Begun) else one for one in begun]
 
-    def _begun(self, text: str, pins: Mapping[int, Pin] | None) -> _Begun | Restoration:
+    def _begun(self, text: str, pins: Mapping[int, Pin] | None, progress: Progress | None) -> _Begun | Restoration:
         """Return what has to be searched for a text, or its restoration where there is nothing to search."""
         if self.config.channel == AUTO:
             other, said = self._detected(text)
             if other is None:
                 return Restoration(text, text, (), channel="readable", engine=self.engine, notes=(said,))
-            begun = other._begun(text, pins)
+            begun = other._begun(text, pins, progress)
             return replace(begun, notes=(said, *begun.notes))
         decoder = self._loaded()
         note = self._unfit(text)
@@ -186,7 +196,8 @@ class Restorer:
         repairs: list[Repair] = []
         tokens = self._tokens(text, repairs)
         tokens.keep = True
-        search = Search(decoder, tokens, pins=pins, posteriors=self.config.confidence)
+        done = None if progress is None else _Teller(tokens, len(text), progress)
+        search = Search(decoder, tokens, done, pins, self.config.confidence)
         return _Begun(self, text, tokens, repairs, search, self._doubts(text))
 
     def _finished(self, begun: _Begun) -> Restoration:
@@ -216,18 +227,20 @@ class Restorer:
             engine=decoder.name,
             notes=begun.notes,
             choices=tuple(search.choices),
+            seams=tuple(search.seams),
             score=search.score,
             decisions=tuple(assembler.decisions),
             flags=tuple(sorted(flags, key=lambda flag: (flag.start, flag.end, flag.kind, flag.message))),
             calibrated=self._calibrator.fitted,
         )
 
-    def stream(self, text: str, notes: list[str] | None = None) -> Iterator[str]:
+    def stream(self, text: str, notes: list[str] | None = None, progress: Progress | None = None) -> Iterator[str]:
         """Restore one text, yielding the prose as it is ready, in memory that does not grow with the text's length.
 
         Args:
             text: stripped text, of any length.
             notes: what a reader should know is added to it.
+            progress: called whenever more of it is done, before that prose is yielded.
 
         Raises:
             ResourceError: a model or data file is missing or damaged.
@@ -236,7 +249,7 @@ class Restorer:
             other, said = self._detected(text)
             if notes is not None:
                 notes.append(said)
-            yield from (text,) if other is None else other.stream(text, notes)
+            yield from (text,) if other is None else other.stream(text, notes, progress)
             return
         decoder = self._loaded()
         note = self._unfit(text)
@@ -247,16 +260,34 @@ class Restorer:
             return
         if notes is not None:
             notes += self._doubts(text)
-        tokens = self._tokens(text, [])
+        repairs: list[Repair] = []
+        tokens = self._tokens(text, repairs)
         assembler = Assembler(text, tokens)
         window = decoder.model.window
         writer = _Writer(assembler, 0 if window is None else window.before * MAX_STEPS, self, self._abstainer(tokens))
-        search = Search(decoder, tokens, writer, posteriors=self.config.confidence)
+        teller = None if progress is None else _Teller(tokens, len(text), progress)
+
+        def done(search: Search) -> None:
+            if teller is not None:
+                teller(search)
+            writer(search)
+            repairs.clear()  # nobody asks for them: they would only fill memory
+
+        search = Search(decoder, tokens, done, posteriors=self.config.confidence)
         for _ in advance(search, decoder.model):
             yield from writer.taken()
         writer.finish()
         yield from writer.taken()
         yield assembler.finish()
+
+    def measure_reference(self, stripped: str, original: str) -> ReferenceScore:
+        """Force a known original through the lattice: oracle recall, without a search and its scores.
+
+        Args:
+            stripped: the original, stripped by this restorer's channel.
+            original: the text.
+        """
+        return self._measured(stripped, original)[0]
 
     def score_reference(self, stripped: str, original: str) -> ReferenceScore:
         """Force a known original through the lattice: oracle recall, and whether the search missed it.
@@ -266,18 +297,20 @@ class Restorer:
             original: the text.
         """
         decoder = self._loaded()
-        starts = [token.start for token in self.channel.tokens(original)]
-
-        def tokens() -> TokenStream:
-            return TokenStream(read_source(stripped, self.channel))
-
-        counts, path = measure_reference(decoder, tokens(), original, starts)
+        counts, path = self._measured(stripped, original)
         window = decoder.model.window
-        if path is None or (window is not None and len(starts) > window.most):
+        if path is None or (window is not None and counts.tokens_total > window.most):
             return counts
-        search = Search(decoder, tokens())
+        search = Search(decoder, TokenStream(read_source(stripped, self.channel)))
         drive(search, decoder.model)
-        return replace(counts, output_score=search.score, reference_score=path_score(decoder, tokens(), path))
+        score = path_score(decoder, TokenStream(read_source(stripped, self.channel)), path)
+        return replace(counts, output_score=search.score, reference_score=score)
+
+    def _measured(self, stripped: str, original: str) -> tuple[ReferenceScore, list[Form | Insertion] | None]:
+        """Return what the lattice holds of an original, and the path that spells it if it holds all."""
+        starts = [token.start for token in self.channel.tokens(original)]
+        tokens = TokenStream(read_source(stripped, self.channel))
+        return measure_reference(self._loaded(), tokens, original, starts)
 
     def perplexity(self, source: str, text: str | None = None) -> float | None:
         """Return the engine's own perplexity of a text, a unit; None where there is nothing to measure.
@@ -387,6 +420,33 @@ class _Begun:
     notes: tuple[str, ...] = ()
 
 
+class _Teller:
+    """Tells how much of an input is restored, whenever its search has done more of it.
+
+    Args:
+        tokens: the input's tokens.
+        size: the input's length, in characters.
+        progress: is told.
+    """
+
+    def __init__(self, tokens: TokenStream, size: int, progress: Progress) -> None:
+        self._tokens = tokens
+        self._size = size
+        self._progress = progress
+        self._last: Step | None = None
+        self._next = 0  # the next input token
+
+    def __call__(self, search: Search) -> None:
+        for step in reversed(search.steps):  # some are forgotten from the front
+            if step is self._last:
+                break
+            if isinstance(step.what, Form):
+                self._next += step.what.span
+        self._last = search.steps[-1] if search.steps else None
+        ended = self._tokens.upto(self._next + 1) == self._next
+        self._progress(self._size if ended else self._tokens[self._next - 1].end, self._size)
+
+
 class _Writer:
     """Takes what each window of a search has chosen into a text, and forgets it.
 
@@ -414,6 +474,7 @@ class _Writer:
             units = list(self._abstainer.settled(units, search.choices))
         self._add(units)
         search.choices.clear()
+        search.seams.clear()
         del search.steps[: max(0, len(search.steps) - self._keep)]
         self._written = len(search.steps)
 
@@ -453,10 +514,12 @@ def restore_text(text: str, config: Config | None = None, **options: Any) -> Res
 def _restorer(config: Config | None, options: tuple[tuple[str, Any], ...]) -> Restorer:
     key = (config, options)
     with _RESTORERS_LOCK:
-        if key not in _RESTORERS:
-            _RESTORERS[key] = Restorer(config, **dict(options))
-        return _RESTORERS[key]
+        found = _RESTORERS.pop(key, None) or Restorer(config, **dict(options))
+        _RESTORERS[key] = found
+        if len(_RESTORERS) > MOST_RESTORERS:
+            del _RESTORERS[next(iter(_RESTORERS))]
+        return found
 
 
-_RESTORERS: dict[Any, Restorer] = {}
+_RESTORERS: dict[Any, Restorer] = {}  # the one used last is the last
 _RESTORERS_LOCK = Lock()

@@ -32,7 +32,7 @@ MOST_ARCS = 48
 
 
 class Search:
-    """Searches one text. `run()` drives it; `steps` and `choices` grow as windows are done.
+    """Searches one text. `run()` drives it; `steps`, `choices` and `seams` grow as windows are done.
 
     Whoever is called at the end of each window (`done`) may take from their beginnings, but for the steps of as many
     tokens as the model's windows are shown of what is before.
@@ -47,6 +47,7 @@ class Search:
     Attributes:
         steps: the chosen units, in order.
         choices: for each input token and the gap before it, what else there was; the last gap has no form.
+        seams: the numbers of the input tokens that the text of one window passes to that of the next before.
         score: the log-probability of the best readings of the windows, search weights included, in nats.
     """
 
@@ -60,6 +61,7 @@ class Search:
     ) -> None:
         self.steps: list[Step] = []
         self.choices: list[Choice] = []
+        self.seams: list[int] = []
         self.score = 0.0
         self._decoder = decoder
         self._tokens = tokens
@@ -111,7 +113,10 @@ class Search:
         first = cuts.get(start, 0)
         self.steps.extend(path.steps[first : None if cut is None else cuts[cut]])
         self.choices.extend(choices[start - path.start : None if cut is None else cut - path.start])
-        return start if cut is None else cut
+        if cut is None:
+            return start
+        self.seams.append(cut)
+        return cut
 
     def _searched(self, span: Span) -> Generator[list[Request], list[Expansion], _Found]:
         """Search one window."""

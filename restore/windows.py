@@ -1,8 +1,8 @@
 """Windows: how a long text is cut for a model that sees a part of it at a time, and where the parts are joined.
 
 The first window is short, so that the first prose is soon there. Then come blocks of windows, for some models of several
-that are searched in step. The first of a block goes on from the text restored before it; each other begins on its own, some tokens early,
-and the window before it goes on some tokens late:
+that are searched in step. The first of a block goes on from the text restored before it; each other begins on its own, some
+tokens early, and the window before it goes on some tokens late:
 
     tokens     ──────────────┬───────────────────┬──────────────────
     window 0   ──────────────┼─────┤

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from restore import InputError, RestoreError, Restorer, strip_text
+from restore import InputError, Pin, RestoreError, Restorer, strip_text
 from restore.casing import Casing
-from restore.decoder import Pin, Step
+from restore.decoder import Step
 from restore.lattice import Form, Insertion, Place, Position
 from restore.lexicon import default_lexicon
 from restore.posterior import Choice
@@ -82,7 +82,7 @@ def units(*texts: str) -> list[Form | Insertion]:
     [
         (Style(abbreviations="dotted"), ["US", "officials"], "U.S.|officials"),
         (Style(abbreviations="plain"), ["U.S.", "officials"], "US|officials"),
-        (Style(quotes="curly"), ["said", ' "', "go", '"'], 'said| \u201c|go|\u201d'),
+        (Style(quotes="curly"), ["said", ' "', "go", '"'], "said| \u201c|go|\u201d"),
         (Style(quotes="curly"), ["O'Rourke", "'s", "aide"], "O\u2019Rourke|\u2019s|aide"),
         (Style(dash="spaced"), ["men", "\u2014", "women"], "men| \u2014|women"),
         (Style(serial_comma=True), ["red", ",", "white", "+and", "blue"], "red|,|white|,| and|blue"),
@@ -134,6 +134,14 @@ def test_one_document_has_one_spelling() -> None:
     walked, choices = steps("The", "Hrw", "said", "HRW", "and", "HRW")
     casing.observe(walked, choices)
     assert [unit.text for unit in casing.settled(walked)] == ["The", "HRW", "said", "HRW", "and", "HRW"]
+
+
+def test_a_sentence_starts_with_the_same_spelling() -> None:
+    casing = Casing(default_lexicon())
+    walked, choices = steps("Hrw", "said", "HRW", "said", "go", "and", "Go")
+    casing.observe(walked, choices)
+    ended = [Step(None, step.what, step.text, Position(Place.END, initial=True)) for step in walked]
+    assert [unit.text for unit in casing.settled([ended[1], walked[0], ended[1], walked[6]])][1::2] == ["HRW", "Go"]
 
 
 def test_ordinary_words_are_cased_by_their_place() -> None:

@@ -10,6 +10,7 @@ import click
 
 from restore.cli.files import check_output, read_text, write_text
 from restore.cli.options import channel_option, confidence_options, engine_options
+from restore.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from restore.explanation import Sentence
@@ -45,7 +46,9 @@ def explain_command(file: str, output: str | None, as_json: bool, readability: b
 
     check_output(output, (file,))
     restorer = Restorer(**options)
-    restoration = restorer.restore(read_text(file))
+    text = read_text(file)
+    with ProgressLine(len(text)) as progress:
+        restoration = restorer.restore(text, progress=progress.tell)
     ease = _ease(restorer, restoration) if readability else {}
     if as_json:
         from restore.explanation import explain

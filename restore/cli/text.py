@@ -13,6 +13,7 @@ import click
 
 from restore.cli.files import check_output, check_standard_output, name_of, read_text, write_pieces, write_text
 from restore.cli.options import channel_option, confidence_options, engine_options
+from restore.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from restore.restoration import Restoration
@@ -112,7 +113,8 @@ def text_command(
         _tell([TABLE.format(path=file)])
     colored = output in (None, "-") and _wants_color(color)
     if as_json or html is not None or colored or nbest is not None:
-        restoration = restorer.restore(text)
+        with ProgressLine(len(text)) as line:
+            restoration = restorer.restore(text, progress=line.tell)
         _tell(restoration.notes)
         if html is not None:
             from restore.render import render_page
@@ -135,7 +137,8 @@ def text_command(
             write_text(output, restoration.text)
         return
     notes: list[str] = []
-    write_pieces(output, restorer.stream(text, notes))
+    with ProgressLine(len(text)) as line:
+        write_pieces(output, line.watch(restorer.stream(text, notes, line.tell), output))
     _tell(notes)
 
 

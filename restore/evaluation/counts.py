@@ -112,27 +112,32 @@ def regions(ours: Reading, theirs: Reading, pairs: Sequence[Pair]) -> Iterator[t
 def count_gaps(ours: Reading, theirs: Reading, pairs: Sequence[Pair], counts: Counter[str]) -> None:
     """Count words, marks and breaks, gap by gap."""
     for left, right in regions(ours, theirs, pairs):
-        words = [word for index in left for word in ours.gaps[index].words]
-        found = [word for index in right for word in theirs.gaps[index].words]
-        _count_words(words, found, counts)
-        marks = Counter(mark for index in left for mark in ours.gaps[index].marks)
-        given = Counter(mark for index in right for mark in theirs.gaps[index].marks)
-        for mark in marks | given:
-            _add(counts, f"mark.{mark}", marks[mark], given[mark])
-        for name, wanted, have in (
-            ("sentence", [len(ours.gaps[i].sentences) for i in left], [len(theirs.gaps[i].sentences) for i in right]),
-            ("paragraph", [ours.gaps[i].paragraphs for i in left], [theirs.gaps[i].paragraphs for i in right]),
-        ):
-            if any(wanted) or any(have):
-                _add(counts, name, sum(wanted), sum(have))
-        counts["gap.total"] += len(left)
-        counts["gap.text.total"] += len(left)
-        if words or found:
-            counts["gap.either.total"] += max(1, sum(bool(ours.gaps[index].words) for index in left))
-        if len(left) == len(right) == 1 and words == found:
-            counts["gap.right"] += 1
-            counts["gap.either.right"] += bool(words)
-            counts["gap.text.right"] += ours.gap_text(left[0]) == theirs.gap_text(right[0])
+        count_region(ours, theirs, left, right, counts)
+
+
+def count_region(ours: Reading, theirs: Reading, left: range, right: range, counts: Counter[str]) -> None:
+    """Count words, marks and breaks of gaps that answer each other (see `regions`)."""
+    words = [word for index in left for word in ours.gaps[index].words]
+    found = [word for index in right for word in theirs.gaps[index].words]
+    _count_words(words, found, counts)
+    marks = Counter(mark for index in left for mark in ours.gaps[index].marks)
+    given = Counter(mark for index in right for mark in theirs.gaps[index].marks)
+    for mark in marks | given:
+        _add(counts, f"mark.{mark}", marks[mark], given[mark])
+    for name, wanted, have in (
+        ("sentence", [len(ours.gaps[i].sentences) for i in left], [len(theirs.gaps[i].sentences) for i in right]),
+        ("paragraph", [ours.gaps[i].paragraphs for i in left], [theirs.gaps[i].paragraphs for i in right]),
+    ):
+        if any(wanted) or any(have):
+            _add(counts, name, sum(wanted), sum(have))
+    counts["gap.total"] += len(left)
+    counts["gap.text.total"] += len(left)
+    if words or found:
+        counts["gap.either.total"] += max(1, sum(bool(ours.gaps[index].words) for index in left))
+    if len(left) == len(right) == 1 and words == found:
+        counts["gap.right"] += 1
+        counts["gap.either.right"] += bool(words)
+        counts["gap.text.right"] += ours.gap_text(left[0]) == theirs.gap_text(right[0])
 
 
 def _add(counts: Counter[str], group: str, reference: int, system: int) -> None:

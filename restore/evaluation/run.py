@@ -10,7 +10,7 @@ from pathlib import Path
 
 from restore.channel import Channel, get_channel
 from restore.errors import InputError
-from restore.evaluation.counts import COLUMNS, Row, count_document
+from restore.evaluation.counts import Row, count_document, make_row
 from restore.evaluation.documents import NO_DOCUMENTS, read_originals, read_outputs, select
 from restore.evaluation.iwslt import Window, check_channel, count_window, cut_windows, is_iwslt, read_iwslt
 from restore.evaluation.result import Result, make_result
@@ -162,17 +162,20 @@ def _evaluate_iwslt(
 
 def _count_reference(row: Row, system: System, stripped: str, original: str) -> None:
     found = system.score_reference(stripped, original)
-    if found is None:
-        return
-    for column, value in (
-        ("oracle.gaps", found.gaps_reachable),
-        ("oracle.gaps.total", found.gaps_total),
-        ("oracle.tokens", found.tokens_reachable),
-        ("oracle.tokens.total", found.tokens_total),
-        ("search.documents", found.reference_score is not None),
-        ("search.errors", _is_search_error(found)),
-    ):
-        row[COLUMNS.index(column)] = value
+    if found is not None:
+        row += make_row(reference_counts(found))
+
+
+def reference_counts(found: ReferenceScore) -> dict[str, float]:
+    """Return what an engine says of an original as counts, by the name of their column."""
+    return {
+        "oracle.gaps": found.gaps_reachable,
+        "oracle.gaps.total": found.gaps_total,
+        "oracle.tokens": found.tokens_reachable,
+        "oracle.tokens.total": found.tokens_total,
+        "search.documents": found.reference_score is not None,
+        "search.errors": _is_search_error(found),
+    }
 
 
 def _is_search_error(found: ReferenceScore) -> bool:

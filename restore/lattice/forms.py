@@ -19,6 +19,8 @@ from restore.units import CLITICS
 
 MAX_FORMS = 24
 """Forms of one token that are kept, the most probable ones."""
+MAX_UNITS = 400
+"""Units of the lexicon that are looked at for one token, such as "U.S." for `u`, the most frequent ones."""
 MAX_LENGTH = 64
 """Longer tokens are taken as they are, in characters: no word is that long, and a search would be slow."""
 UNKNOWN = -18.0
@@ -70,7 +72,7 @@ class FormFinder:
         self.channel = channel
         self._channel = channel
         self._lexicon = lexicon
-        self._find = lru_cache(maxsize=1 << 16)(self._token_forms)
+        self._find = lru_cache(maxsize=1 << 15)(self._token_forms)
         self._given = lru_cache(maxsize=1 << 14)(self._given_form)
 
     def forms(self, token: str) -> TokenForms:
@@ -192,7 +194,7 @@ class FormFinder:
     def _units_with(self, token: str, shares: Iterable[str]) -> Iterable[Entry]:
         parts = sorted({token} | {form.lower() for form in shares})[:8]
         found = {entry.form: entry for part in parts for entry in self._lexicon.with_part(part)}
-        return sorted(found.values(), key=lambda entry: -entry.logprob)[:400]
+        return sorted(found.values(), key=lambda entry: -entry.logprob)[:MAX_UNITS]
 
     def _search(self, token: str) -> dict[str, float]:
         """Search for any string that the channel turns into the token, where no real word is known to."""

@@ -46,6 +46,8 @@ MOST_PROMPT_ROWS = 1024
 """Pieces in one run, when texts are read."""
 MOST_SOURCE, MOST_PREFIX = 768, 256
 """Pieces of a window's source and prefix, beyond which they are cut: several times what words need."""
+MOST_CHARACTERS = 256
+"""Characters of a token that are read at all: one of a megabyte is a token like any other."""
 MOST_PIECES = 32
 """Pieces of one unit, beyond which the model is spared the rest of it."""
 
@@ -250,10 +252,11 @@ def plain_pieces(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
 
 def prompt_of(tokenizer: Tokenizer, source: Sequence[str], prefix: str) -> tuple[int, ...]:
     """Return the pieces that come before what is to be written. Overlong ones are cut."""
+    source = [word[:MOST_CHARACTERS] for word in source]
     words = plain_pieces(tokenizer, " " + " ".join(source))
     if len(words) > MOST_SOURCE:  # tokens that are no words: show the beginning of each
         words = tuple(piece for word in source for piece in plain_pieces(tokenizer, " " + word)[:MOST_PIECES])
-    words, given = words[:MOST_SOURCE], plain_pieces(tokenizer, prefix)[-MOST_PREFIX:]
+    words, given = words[:MOST_SOURCE], plain_pieces(tokenizer, prefix[-MOST_CHARACTERS * MOST_PREFIX :])[-MOST_PREFIX:]
     return (special(tokenizer, START), *words, special(tokenizer, SEPARATOR), *given)
 
 
