@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from restore.lattice.forms import MAX_LENGTH, Form, FormFinder, capitalised
 from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
 from restore.models.base import Encoded, Expansion, LanguageModel, Request, Trie
-from restore.models.fusion import Second
 from restore.models.runs import forced_run
 from restore.source import SourceToken, TokenStream
 from restore.units import SENTENCE_ENDS
@@ -44,7 +43,6 @@ class Weights:
         live: by how much a hypothesis may be behind the best before the same input token.
         scale: what log-probabilities are multiplied by for posteriors: summed ones are too sure of themselves.
         word_threshold, mark_threshold: from which posterior an inserted word, or mark, is worth having.
-        fusion: what the n-gram model's log-probabilities are multiplied by, beside another model (`restore.models.fusion`).
         path: what a nat of a reading's likelihood is worth beside its units' posteriors.
         apart: whether half-written forms have a beam of their own. A model that does not know what is to come always finds
             something to insert that is likelier than the first piece of a rare word, and would never get to its last.
@@ -62,7 +60,6 @@ class Weights:
     word_threshold: float = 0.2
     mark_threshold: float = 0.15
     path: float = 0.05
-    fusion: float = 0.0
     apart: bool = False
 
 
@@ -81,19 +78,7 @@ class Step:
 class Hypothesis:
     """A partial restoration: its score, where it stands in grammar and trie, and its last step."""
 
-    __slots__ = (
-        "context",
-        "inserted",
-        "left",
-        "node",
-        "origin",
-        "pending",
-        "position",
-        "score",
-        "state",
-        "step",
-        "within",
-    )
+    __slots__ = ("inserted", "left", "node", "origin", "pending", "position", "score", "state", "step", "within")
 
     def __init__(
         self,
@@ -107,9 +92,7 @@ class Hypothesis:
         node: Trie[Any] | None = None,
         within: str = "",
         origin: Hypothesis | None = None,
-        context: Hashable = None,
     ) -> None:
-        self.context = context  # of the second model
         self.origin = origin or self  # the hypothesis that it grew from in this gap
         self.score = score
         self.state = state
@@ -160,15 +143,8 @@ class Decoder:
     """What the searches with one model and one channel share: the grammar, the tries, the beam. Thread-safe."""
 
     def __init__(
-        self,
-        model: LanguageModel,
-        finder: FormFinder,
-        grammar: GapGrammar,
-        beam: int,
-        weights: Weights,
-        second: Second | None = None,
+        self, model: LanguageModel, finder: FormFinder, grammar: GapGrammar, beam: int, weights: Weights
     ) -> None:
-        self.second = second
         self.model = model
         self.finder = finder
         self.grammar = grammar
@@ -176,11 +152,6 @@ class Decoder:
         self.weights = weights
         self.insertion_trie = lru_cache(maxsize=1 << 12)(self._insertion_trie)
         self._forms = lru_cache(maxsize=1 << 15)(self._form_trie)
-
-    @property
-    def name(self) -> str:
-        """The engine's name with the checksums of its data, such as `neural:0123456789ab+fast:ba9876543210`."""
-        return self.model.name if self.second is None else f"{self.model.name}+{self.second.name}"
 
     def request(
         self,
@@ -263,8 +234,9 @@ class Decoder:
         for item in self.grammar.menu(position, left, right):
             if item.merged and not self.model.merges_marks:
                 continue
+            touched = item.leads_to in (Place.OPEN, Place.DASH, Place.JOIN)
             initial = position.initial and item.kind == "word"
-            encoded = self.model.encode(item.text, initial=initial, touched=_touched(item), logprob=item.logprob)
+            encoded = self.model.encode(item.text, initial=initial, touched=touched, logprob=item.logprob)
             if encoded is not None:
                 bonus = encoded.bonus + self._weight(item)
                 entries.append((Encoded(encoded.ids, bonus), item))
@@ -329,8 +301,7 @@ class Decoder:
         for child, logprob in enumerate(logprobs):
             score = base + logprob
             for form, bonus in node.items[child]:
-                fused, _ = self.fused(parent.context, parent.position, form)
-                done.append(Growth(score + bonus + fused, parent, node, child, form, "form"))
+                done.append(Growth(score + bonus, parent, node, child, form, "form"))
             following = node.next[child]
             if following is not None:
                 growing.append(Growth(score + following.potential, parent, node, child, None, "form"))
@@ -352,21 +323,10 @@ class Decoder:
             if score + node.potential <= floor:
                 break
             for item, bonus in node.items[child]:
-                fused, _ = self.fused(parent.context, parent.position, item)
-                growing.append(Growth(score + bonus + fused, parent, node, child, item, "insertion"))
+                growing.append(Growth(score + bonus, parent, node, child, item, "insertion"))
             following = node.next[child]
             if following is not None:
                 growing.append(Growth(score + following.potential, parent, node, child, None, "insertion"))
-
-    def fused(self, context: Hashable, position: Position, item: Form | Insertion) -> tuple[float, Hashable]:
-        """Return what the second model, if any, adds to the score of a completed unit, in nats, and its context after it."""
-        if self.second is None:
-            return 0.0, None
-        if isinstance(item, Form):
-            text = item.text if position.touching else " " + item.text
-            return self.second.add(context, text[:READ], position.initial, False, item.logprob)
-        initial = position.initial and item.kind == "word"
-        return self.second.add(context, item.text, initial, _touched(item), item.logprob)
 
     def floor(self, scores: list[float]) -> float:
         """Return the score that a hypothesis must beat to go on, given the scores of those that are done.
@@ -433,27 +393,18 @@ class Decoder:
                 run, after = forced_run(growth.node, growth.child)
             return Hypothesis(
                 growth.score, parent.state, run if len(run) > 1 else pending, parent.position, parent.step, parent.left,
-                parent.inserted, after, growth.within, parent.origin, parent.context,
+                parent.inserted, after, growth.within, parent.origin,
             )  # fmt: skip
-        _, context = self.fused(parent.context, parent.position, item)
         if isinstance(item, Form):
             text = item.text if parent.position.touching else " " + item.text
             position = after_form(parent.position, item)
             step = Step(parent.step, item, text, position)
-            return Hypothesis(growth.score, parent.state, pending, position, step, left_of(item), context=context)
+            return Hypothesis(growth.score, parent.state, pending, position, step, left_of(item))
         inserted = parent.inserted + 1
         position = parent.position.after(item, inserted < MAX_INSERTIONS)
         step = Step(parent.step, item, item.text, position)
         return Hypothesis(
-            growth.score,
-            parent.state,
-            pending,
-            position,
-            step,
-            parent.left,
-            inserted,
-            origin=parent.origin,
-            context=context,
+            growth.score, parent.state, pending, position, step, parent.left, inserted, origin=parent.origin
         )
 
     def ends_text(self, growth: Growth) -> bool:
@@ -465,11 +416,6 @@ class Decoder:
         if not self.grammar.ends:
             return True
         return position.place in ENDED and not (position.bracket or position.quote)
-
-
-def _touched(item: Insertion) -> bool:
-    """Tell whether what follows an insertion touches it."""
-    return item.leads_to in (Place.OPEN, Place.DASH, Place.JOIN)
 
 
 def _base(parent: Hypothesis, node: Trie[Any]) -> float:

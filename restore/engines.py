@@ -13,8 +13,6 @@ from restore.config import AUTO, ENGINES
 from restore.decoder import Weights
 from restore.errors import ResourceError, RestoreError
 from restore.models.base import LanguageModel
-from restore.models.ngram import NgramModel
-from restore.models.words import WordModel
 
 FAST, NEURAL, HF = "fast", "neural", "hf"
 FOLDERS = {FAST: "ngram", NEURAL: "neural"}
@@ -94,18 +92,6 @@ def _engine_of_model(folder: Path) -> str:
         return FAST
 
 
-def open_words(folder: str | os.PathLike[str] | None = None) -> WordModel:
-    """Open an n-gram model.
-
-    Args:
-        folder: its folder; the one that comes with restore if not given.
-
-    Raises:
-        ResourceError: it is missing, damaged, or of another version.
-    """
-    return WordModel(NgramModel.open(resources_folder() / FOLDERS[FAST] if folder is None else folder))
-
-
 def open_model(engine: str, folder: str | os.PathLike[str] | None = None) -> LanguageModel:
     """Open the model of an engine.
 
@@ -121,7 +107,10 @@ def open_model(engine: str, folder: str | os.PathLike[str] | None = None) -> Lan
         return _open_huggingface(Path(folder or ""))
     path = Path(folder) if folder is not None else resources_folder() / FOLDERS[engine]
     if engine == FAST:
-        return open_words(path)
+        from restore.models.ngram import NgramModel
+        from restore.models.words import WordModel
+
+        return WordModel(NgramModel.open(path))
     for name in RUNTIME:
         if find_spec(name) is None:
             raise RestoreError(NO_RUNTIME.format(name=name))

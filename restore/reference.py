@@ -166,7 +166,6 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
     state = model.begin([token.core if token.word else token.text for token in tokens.row(0, total)])
     pending: int | None = None
     position, left, index, score = Position(), Side.NONE, 0, 0.0
-    context = decoder.second.begin() if decoder.second is not None else None
     for what in path:
         token = tokens[index] if index < total else None
         if isinstance(what, Form):
@@ -174,8 +173,7 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
         else:
             node = decoder.insertion_trie(position, left if position.fresh else Side.WORD, decoder.right_of(token))
         ids, bonus = _spell(node, what)
-        fused, context = decoder.fused(context, position, what)
-        score += bonus + fused
+        score += bonus
         for piece in ids:
             single: Trie[Any] = Trie([(Encoded((piece,)), what)])
             answer = model.expand([Request(state, pending, None, single, 1)])[0]

@@ -19,15 +19,13 @@ from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect
 from restore.config import AUTO, Config
 from restore.cues import Cues
 from restore.decoder import Decoder, Pin, Step
-from restore.engines import FAST, SETTINGS, engine_of, open_model, open_words
+from restore.engines import FAST, SETTINGS, engine_of, open_model
 from restore.flags import FlagFinder
 from restore.lattice import FormFinder, GapGrammar
 from restore.lattice.forms import Form
 from restore.lattice.gaps import MAX_INSERTIONS, Insertion
 from restore.lexicon import Lexicon, default_lexicon
 from restore.models.base import LanguageModel
-from restore.models.fusion import Second
-from restore.models.words import WordModel
 from restore.perplexity import perplexity
 from restore.reference import ReferenceScore, measure_reference, path_score
 from restore.repair import Repair, Repairer
@@ -96,9 +94,7 @@ class Restorer:
         finder = FormFinder(self.channel, self._lexicon, self.config.terms)
         grammar = GapGrammar(self.channel, self._lexicon)
         settings = SETTINGS[self._engine]
-        beam, weights = self.config.beam or settings.beam, settings.weights
-        second = Second(self._words, weights.fusion) if weights.fusion else None
-        return Decoder(self._model, finder, grammar, beam, weights, second)
+        return Decoder(self._model, finder, grammar, self.config.beam or settings.beam, settings.weights)
 
     @cached_property
     def _engine(self) -> str:
@@ -109,15 +105,10 @@ class Restorer:
         return open_model(self._engine, self.config.model)
 
     @cached_property
-    def _words(self) -> WordModel:
-        """The n-gram model that comes with restore, whatever the engine."""
-        return open_words()
-
-    @cached_property
     def _judging(self) -> Decoder:
         """A narrow search with the fast engine, for evidence on repairs."""
         decoder = self._decoder
-        model = decoder.model if self._engine == FAST else self._words
+        model = decoder.model if self._engine == FAST else open_model(FAST)
         return Decoder(model, decoder.finder, decoder.grammar, JUDGING_BEAM, SETTINGS[FAST].weights)
 
     @cached_property
@@ -130,7 +121,7 @@ class Restorer:
             return Calibrator({})
         own = None if self.config.model is None else Path(self.config.model) / "calibration"
         folder = own if own is not None and own.is_dir() else resources_folder() / "calibration"
-        return open_calibrator(folder, self._decoder.name, self.channel.name)
+        return open_calibrator(folder, self._decoder.model.name, self.channel.name)
 
     @cached_property
     def flag_finder(self) -> FlagFinder:
@@ -147,7 +138,7 @@ class Restorer:
     @property
     def engine(self) -> str:
         """The name of the engine in use, with the checksum of its data."""
-        return self._loaded().name
+        return self._loaded().model.name
 
     def _loaded(self) -> Decoder:
         with self._lock:
@@ -192,7 +183,7 @@ class Restorer:
         decoder = self._loaded()
         note = self._unfit(text)
         if note:
-            return Restoration(text, text, (), channel=self.channel.name, engine=decoder.name, notes=(note,))
+            return Restoration(text, text, (), channel=self.channel.name, engine=decoder.model.name, notes=(note,))
         repairs: list[Repair] = []
         tokens = self._tokens(text, repairs)
         tokens.keep = True
@@ -224,7 +215,7 @@ class Restorer:
             spans=tuple(assembler.spans),
             repairs=tuple(begun.repairs),
             channel=self.channel.name,
-            engine=decoder.name,
+            engine=decoder.model.name,
             notes=begun.notes,
             choices=tuple(search.choices),
             seams=tuple(search.seams),

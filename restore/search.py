@@ -141,8 +141,7 @@ class Search:
         texts = [token.core if token.word else token.text for token in self._tokens.row(first, span.seen)]
         state = decoder.model.begin(texts, prefix)
         stacks: dict[int, list[Hypothesis]] = defaultdict(list)
-        context = decoder.second.begin(prefix) if decoder.second is not None else None
-        stacks[start] = [Hypothesis(0.0, state, None, position, None, left, context=context)]
+        stacks[start] = [Hypothesis(0.0, state, None, position, None, left)]
         stages: list[Stage] = []
         for index in range(start, stop):
             live = decoder.pruned(stacks.pop(index, []))

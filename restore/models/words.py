@@ -61,14 +61,6 @@ class WordModel:
                 bonus += logprob - float(self._model.class_logprob[piece])
         return Encoded(tuple(ids), bonus) if ids else None
 
-    def walk(self, state: Any, ids: Sequence[int]) -> tuple[float, Any]:
-        """Return ln P of some ids after a context, in nats, and the context after them."""
-        total = 0.0
-        for piece in ids:
-            total += self._model.logprob(state, piece)
-            state = self._model.push(state, piece)
-        return total, state
-
     def expand(self, requests: Sequence[Request]) -> list[Expansion]:
         """Move each context on and look up what may follow."""
         return [self._expand(request) for request in requests]
