@@ -48,6 +48,15 @@ TRANSCRIPT = (
     ("chrF", "chrf"), ("broken", "promise_failures"), ("words/s", "words_per_second"), ("MB", "peak_memory_mb"),
 )  # fmt: skip
 COLUMNS = {"nltk": FULL, "transcript": TRANSCRIPT}
+README_COLUMNS = {
+    "none": "the stripped text", "rules": "rules only", "fast": "engine `fast`", "neural": "engine `neural`",
+}  # fmt: skip
+README_ROWS = {
+    "dropped words, F1": "function_word_f1", "gaps exactly right, %": "exact_gap", "full stops, F1": "stop_f1",
+    "commas, F1": "comma_f1", "capitals, F1": "capital_f1", "right form of the word, %": "form_accuracy",
+    "right form of inflected words, %": "form_accuracy_inflected", "chrF": "chrf",
+    "documents that do not strip back": "promise_failures",
+}  # fmt: skip
 NO_INTERVAL = ("promise_failures", "words_per_second", "peak_memory_mb")
 
 
@@ -71,7 +80,8 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
         for channel in COLUMNS:
             for system in ["none", "rules", *(["truecase"] if channel == "transcript" else []), *chosen]:
                 output = arguments.output / f"{source}.{channel}.{system}.json"
-                yield Job(file, channel, system, arguments.half, arguments.limit, None, output)
+                limit = arguments.limits.get(source, arguments.limits.get(""))
+                yield Job(file, channel, system, arguments.half, limit, None, output)
     if arguments.iwslt is not None:
         for system in ("rules", *chosen):
             output = arguments.output / f"iwslt.transcript.{system}.json"
@@ -131,8 +141,9 @@ def markdown(results: dict[tuple[str, str, str], Result], systems: Sequence[str]
     parts = [
         "# Results\n",
         f"Made by `python benchmarks/table.py` with restore {__version__}; do not edit. Scores are in percent, ± half "
-        "of the 95 % bootstrap interval over documents; [docs/evaluation.md](../../docs/evaluation.md) defines them. "
-        "Each row's JSON file beside this page holds all scores, its signature and its counts.\n",
+        "of the 95 % bootstrap interval over documents; docs/evaluation.md defines them. Each row's JSON file beside this "
+        "page holds all scores, its signature and its counts.\n",
+        "<!-- --8<-- [start:tables] -->",
     ]
     for channel, columns in COLUMNS.items():
         parts.append(f"## Channel `{channel}`\n")
@@ -150,7 +161,22 @@ def markdown(results: dict[tuple[str, str, str], Result], systems: Sequence[str]
                 cells = " | ".join(cell(result, name) for _, name in columns)
                 parts.append(f"| {LABELS.get(system, system)} | {cells} |")
             parts.append("")
-    return "\n".join([*parts, *iwslt_table(results, systems)])
+    return "\n".join([*parts, *iwslt_table(results, systems), "<!-- --8<-- [end:tables] -->\n"])
+
+
+def with_figures(readme: str, results: dict[tuple[str, str, str], Result]) -> str:
+    """Return a README with the figures of news between its marks, a column for each system."""
+    columns = {system: results["news", "nltk", system] for system in README_COLUMNS}
+    lines = ["| | " + " | ".join(README_COLUMNS.values()) + " |", "|---|" + "---|" * len(columns)]
+    for title, name in README_ROWS.items():
+        cells = []
+        for result in columns.values():
+            score = result.scores[name]
+            exact = name == "promise_failures" or score.value == score.low == score.high
+            cells.append(f"{score.value:.0f}" if exact else f"{score.value:.1f} ({score.low:.1f} to {score.high:.1f})")
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    start, end = "<!-- --8<-- [start:figures] -->\n", "<!-- --8<-- [end:figures] -->"
+    return readme[: readme.index(start) + len(start)] + "\n".join(lines) + "\n" + readme[readme.index(end) :]
 
 
 def iwslt_table(results: dict[tuple[str, str, str], Result], systems: Sequence[str]) -> Iterator[str]:
@@ -235,11 +261,22 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--engines", default=",".join(SHIPPED), help="engines, separated by commas (default: %(default)s)"
     )
     parser.add_argument("--half", choices=("even", "odd", "all"), default="even")
-    parser.add_argument("--limit", type=int, help="at most so many documents of each file")
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="[NAME=]N",
+        help="at most so many documents of each file, or of that named",
+    )
+    parser.add_argument("--readme", type=Path, help="a README whose table of figures is to be written anew")
     parser.add_argument("--iwslt", type=Path, help="a file in the IWSLT format, such as dev2012")
     parser.add_argument("--limit-tokens", type=int, help="at most so many tokens of it")
+    parser.add_argument("--figures", type=Path, help="another folder for chart.svg")
     parser.add_argument("--resume", action="store_true", help="keep the results that are there already")
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    pairs = (limit.rpartition("=") for limit in asked.limit)
+    asked.limits = {name: int(number) for name, _, number in pairs}
+    return asked
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -255,7 +292,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = read_all(asked.output)
     systems = ["none", "rules", "truecase", *SHIPPED]
     (asked.output / "results.md").write_text(markdown(results, systems), encoding="utf-8")
-    chart(results, systems, asked.output / "chart.svg")
+    chart(results, systems, (asked.figures or asked.output) / "chart.svg")
+    if asked.readme is not None:
+        text = asked.readme.read_text(encoding="utf-8")
+        asked.readme.write_text(with_figures(text, results), encoding="utf-8")
     print(asked.output / "results.md")
 
 
