@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,9 +63,14 @@ class Bundle:
 
     @property
     def checksum(self) -> str:
-        """The first 12 hex digits of a SHA-256 over the card's file checksums: names this data in signatures."""
-        lines = "".join(f"{name} {entry['sha256']}\n" for name, entry in sorted(self.card["files"].items()))
-        return hashlib.sha256(lines.encode()).hexdigest()[:12]
+        """What names this data in signatures; see `checksum_of`."""
+        return checksum_of((name, entry["sha256"]) for name, entry in sorted(self.card["files"].items()))
+
+
+def checksum_of(files: Iterable[tuple[str, str]]) -> str:
+    """Return the first 12 hex digits of a SHA-256 over files' names and SHA-256s, in order: it names data in signatures."""
+    lines = "".join(f"{name} {digest}\n" for name, digest in files)
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
 def sha256(path: Path) -> str:

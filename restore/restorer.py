@@ -18,7 +18,7 @@ from restore.channel import Channel, get_channel
 from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect_stems
 from restore.config import AUTO, Config
 from restore.cues import Cues
-from restore.decoder import Decoder, Pin, Step
+from restore.decoder import Decoder, Pin
 from restore.engines import FAST, SETTINGS, engine_of, open_model
 from restore.flags import FlagFinder
 from restore.lattice import FormFinder, GapGrammar
@@ -424,18 +424,11 @@ class _Teller:
         self._tokens = tokens
         self._size = size
         self._progress = progress
-        self._last: Step | None = None
-        self._next = 0  # the next input token
 
     def __call__(self, search: Search) -> None:
-        for step in reversed(search.steps):  # some are forgotten from the front
-            if step is self._last:
-                break
-            if isinstance(step.what, Form):
-                self._next += step.what.span
-        self._last = search.steps[-1] if search.steps else None
-        ended = self._tokens.upto(self._next + 1) == self._next
-        self._progress(self._size if ended else self._tokens[self._next - 1].end, self._size)
+        done = search.restored
+        ended = self._tokens.upto(done + 1) == done
+        self._progress(self._size if ended else self._tokens[done - 1].end, self._size)
 
 
 class _Writer:

@@ -16,11 +16,11 @@ from typing import NamedTuple, TypeVar
 from restore.decoder import Decoder, Growth, Hypothesis, Pin, Step, left_of
 from restore.errors import InputError
 from restore.lattice.forms import Form
-from restore.lattice.gaps import ENDED, Position, Side
+from restore.lattice.gaps import Position, Side
 from restore.models.base import Expansion, LanguageModel, Request
 from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
-from restore.windows import Path, Span, opened, seam, spans
+from restore.windows import Path, Span, opened, seam, sentence_cut, spans
 
 BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand there; choose among the alternatives"
 
@@ -47,6 +47,7 @@ class Search:
     Attributes:
         steps: the chosen units, in order.
         choices: for each input token and the gap before it, what else there was; the last gap has no form.
+        restored: how many input tokens have been restored.
         seams: the numbers of the input tokens that the text of one window passes to that of the next before.
         score: the log-probability of the best readings of the windows, search weights included, in nats.
     """
@@ -62,6 +63,7 @@ class Search:
         self.steps: list[Step] = []
         self.choices: list[Choice] = []
         self.seams: list[int] = []
+        self.restored = 0
         self.score = 0.0
         self._decoder = decoder
         self._tokens = tokens
@@ -81,6 +83,7 @@ class Search:
                 block = spans(tokens, start, window, bool(self.steps) and any(opened(self.steps[-1])))
             found = yield from in_step([self._searched(span) for span in block])
             start, last = self._join(block, found)
+            self.restored = start
             if self._done is not None:
                 self._done(self)
             tokens.forget(start - (window.before if window is not None else 0))
@@ -104,7 +107,7 @@ class Search:
                 self._commit(path, one.choices, start, None)
                 return span.stop, True
             else:
-                return self._commit(path, one.choices, start, _sentence_cut(path, start, span.upto)), False
+                return self._commit(path, one.choices, start, sentence_cut(path, start, span.upto)), False
         raise AssertionError("a block has no last window")
 
     def _commit(self, path: Path, choices: list[Choice], start: int, cut: int | None) -> int:
@@ -249,24 +252,6 @@ class _Found(NamedTuple):
     steps: list[Step]
     choices: list[Choice]
     score: float
-
-
-def _sentence_cut(path: Path, start: int, upto: int) -> int:
-    """Return the input token after the last sentence that a path ends before `upto`.
-
-    Where no sentence ends, the cut is at `upto`. It falls right after a form, so that the next window decides
-    with more to look ahead at what comes in the gap.
-    """
-    place, cuts = path.start, []
-    for step in path.steps:
-        if isinstance(step.what, Form):
-            place += step.what.span
-            cuts.append((place, False))
-        elif cuts and step.position.place in ENDED:
-            cuts[-1] = (cuts[-1][0], True)
-    later = [cut for cut in cuts if cut[0] > start]
-    within = [cut for cut in later if cut[0] <= upto] or later[:1]
-    return ([cut for cut in within if cut[1]] or within)[-1][0]
 
 
 def _all_insertions(request: Request) -> Request:

@@ -136,6 +136,23 @@ def seam(one: Path, other: Path, own: int, upto: int) -> int | None:
     return None if best is None else best[1]
 
 
+def sentence_cut(path: Path, start: int, upto: int) -> int:
+    """Return the input token after the last sentence that a path ends before `upto`.
+
+    Where no sentence ends, the cut is at `upto`. It falls right after a form, so that the next window decides
+    with more to look ahead at what comes in the gap.
+
+    Args:
+        path: what was found.
+        start: the first token that is not yet restored.
+        upto: the token up to which the path is to restore.
+    """
+    cuts = path.cuts()
+    later = [token for token in cuts if token > start]
+    within = [token for token in later if token <= upto] or later[:1]
+    return ([token for token in within if _ends(path.steps, cuts[token])] or within)[-1]
+
+
 def opened(step: Step) -> tuple[bool, bool]:
     """Tell whether a bracket and a quotation are open after a step."""
     return bool(step.position.bracket), bool(step.position.quote)

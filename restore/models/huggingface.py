@@ -14,7 +14,6 @@ pieces of two texts: what a text becomes cannot depend on what is restored besid
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import os
@@ -33,7 +32,7 @@ import transformers
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from restore.bundle import sha256
+from restore.bundle import checksum_of, sha256
 from restore.errors import ResourceError
 from restore.models import neural
 from restore.models.base import Encoded, Expansion, Request, Window, expansion_of, pieces_of
@@ -64,8 +63,9 @@ OTHER_SEQUENCE = "it was trained on sequences of form {found!r}, and this releas
 
 WINDOW = Window(before=60, width=110, ahead=10)
 """For a plain model, which is shown more of what is restored, and no source."""
-OVERLAP = 20
-"""By how many input tokens neighbouring windows overlap, before and after: see `restore.windows`."""
+SPARE = 20
+"""Input tokens for which there is room besides those that a window is given, restores and is shown: those ahead, and more
+for odd texts."""
 LEAST_WIDTH = 20
 """The narrowest window that is worth having, in input tokens."""
 WRITTEN, READ = 3, 2
@@ -130,6 +130,7 @@ class HuggingFaceModel:
                 raise ValueError(OTHER_SEQUENCE.format(found=form, known=SEQUENCE))
             others = (CONFIG, TOKENIZER, TOKENIZER_CONFIG, *OLDER_TOKENIZERS)
             files = [*weight_files(path), *(path / name for name in others)]
+            checksum = checksum_of((file.name, sha256(file)) for file in files if file.is_file())
             with _quiet():
                 model = load_model(path)
                 tokenizer = load_tokenizer(path)
@@ -140,7 +141,7 @@ class HuggingFaceModel:
                 start = start_of(tokenizer, path, model.config, rows)
             else:
                 start = tuple(special(tokenizer, piece) for piece in SPECIALS)[:1]
-            return cls(model, tokenizer, reads=form is not None, start=start, checksum=_checksum(files))
+            return cls(model, tokenizer, reads=form is not None, start=start, checksum=checksum)
         except Exception as error:  # transformers, safetensors and tokenizers raise whatever they like
             raise ResourceError(BAD_MODEL.format(path=path, why=_brief(error))) from error
 
@@ -355,7 +356,7 @@ def window_of(positions: int | None, reads: bool) -> Window:
     if positions is None:
         return full
     tokens = positions // (WRITTEN + READ if reads else WRITTEN)
-    width = min(full.width, tokens - max(full.before, OVERLAP) - OVERLAP - full.shown)
+    width = min(full.width, tokens - full.before - SPARE - full.shown)
     if width < LEAST_WIDTH:
         raise ValueError(TOO_SHORT.format(positions=positions))
     return Window(full.before, width, full.ahead, full.shown)
@@ -474,12 +475,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} is no JSON object")
     return found
-
-
-def _checksum(files: Iterable[Path]) -> str:
-    """Return the first 12 hex digits of a SHA-256 over the names and checksums of those files that there are."""
-    lines = "".join(f"{path.name} {sha256(path)}\n" for path in files if path.is_file())
-    return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
 def _some(names: Iterable[str], most: int = 3) -> str:
