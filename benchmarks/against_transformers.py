@@ -40,12 +40,14 @@ def ours(texts: list[str], together: int) -> tuple[int, float]:
 def theirs(texts: list[str], checkpoint: str) -> tuple[int, float]:
     """Decode the texts greedily, window by window; return words written and seconds."""
     import torch
+    from transformers import LlamaForCausalLM
 
-    from restore.training.checkpoint import load_model, load_tokenizer
+    from restore.training.checkpoint import load_tokenizer
     from restore.training.packing import special_pieces
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    model, tokenizer = load_model(Path(checkpoint)).eval(), load_tokenizer(Path(checkpoint))
+    model = LlamaForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, local_files_only=True).eval()
+    tokenizer = load_tokenizer(Path(checkpoint))
     start, separator, end = special_pieces(tokenizer)
     began, words = time.perf_counter(), 0
     for text in texts:
