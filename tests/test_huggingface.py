@@ -29,6 +29,8 @@ from restore.search import Search, drive
 from restore.source import TokenStream, read_source
 from restore.units import segment
 
+from .tiny_models import byte_level, write_model
+
 tokenizers = pytest.importorskip("tokenizers")
 try:
     import torch
@@ -40,7 +42,6 @@ except ImportError:
 
 needs_torch = pytest.mark.skipif(torch is None, reason="needs torch and transformers: pip install '.[hf]'")
 
-DATA = Path(__file__).parent / "data"
 TEXTS = [
     "minister health resigned monday nobody surprised party lost 6 000 member",
     "talk re enter u official price rising wage drought farmer say bank rain",
@@ -51,10 +52,6 @@ SENTENCES = [
     "The minister of health resigned on Monday, and nobody was surprised. (Why?)",
     "Her party's non-citizens had lost 6,000 members; it is over!",
 ]
-
-
-def byte_level() -> tokenizers.Tokenizer:
-    return tokenizers.Tokenizer.from_file(str(DATA / "tiny_neural" / "tokenizer.json"))
 
 
 def sentencepiece(kind: str) -> tokenizers.Tokenizer:
@@ -209,28 +206,6 @@ class TestWithoutThePackages:
 
 
 VOCABULARY = byte_level().get_vocab_size()
-SIZES = {
-    "llama": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-              "num_key_value_heads": 2, "max_position_embeddings": 1024, "bos_token_id": 0, "eos_token_id": 0},
-    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, "bos_token_id": 0, "eos_token_id": 0},
-    "bert": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4},
-    "mamba": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
-    "t5": {"d_model": 32, "d_ff": 32, "num_layers": 1, "num_heads": 2, "d_kv": 16},
-}  # fmt: skip
-
-
-def write_model(folder: Path, kind: str, tokenizer: tokenizers.Tokenizer | None = None, **options: object) -> Path:
-    """Write a tiny model of random weights, wide apart."""
-    tokenizer = tokenizer or byte_level()
-    torch.manual_seed(5)
-    config = transformers.AutoConfig.for_model(
-        kind, vocab_size=tokenizer.get_vocab_size(), initializer_range=0.2, **{**SIZES[kind], **options}
-    )
-    causal = type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING
-    made = (transformers.AutoModelForCausalLM if causal else transformers.AutoModel).from_config(config)
-    made.save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
 
 
 def changed(folder: Path, **fields: object) -> Path:
