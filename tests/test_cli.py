@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from restore import strip_text
+from restore.channel import channel_names, get_channel
 from restore.cli import main
+from restore.cli.channels import EXAMPLES
 from restore.cli.main import SUBCOMMANDS
 
 STRIPPED = "u immigration official routinely deport non citizen felony drug conviction"
@@ -97,7 +99,15 @@ def test_a_file_named_like_a_subcommand(run: Run, tmp_path: Path, monkeypatch: p
 def test_lists_the_channels(run: Run) -> None:
     status, out, _ = run("channels")
     assert status == 0
-    assert "transcript" in out
+    for name, example in EXAMPLES.items():
+        assert f"{example}\n{'':14}-> {get_channel(name).strip(example)}\n" in out
+
+
+@pytest.mark.parametrize("name", channel_names())
+def test_the_example_of_a_channel_shows_what_is_its_own(name: str) -> None:
+    stripped = get_channel(name).strip(EXAMPLES[name])
+    for other in set(channel_names()) - {name, "unicode" if name == "nltk" else name}:  # alike without accents
+        assert get_channel(other).strip(EXAMPLES[name]) != stripped, other
 
 
 @pytest.mark.parametrize(
