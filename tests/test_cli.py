@@ -96,6 +96,14 @@ def test_a_file_named_like_a_subcommand(run: Run, tmp_path: Path, monkeypatch: p
     assert strip_text(run("./strip")[1]) == STRIPPED
 
 
+def test_says_what_was_repaired(run: Run) -> None:
+    status, out, err = run("-", stdin=b"department homeland security govrnment official said")
+    assert (status, "government" in out) == (0, True)
+    assert err.startswith("restore: note: repaired first: govrnment to government (1 in all; ")
+    assert len(err.splitlines()) == 1
+    assert run("-", "--no-repair", stdin=b"department homeland security govrnment official said")[2] == ""
+
+
 def test_lists_the_channels(run: Run) -> None:
     status, out, _ = run("channels")
     assert status == 0
