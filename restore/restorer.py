@@ -59,6 +59,10 @@ UNSTRIPPED = (
     "it is returned unchanged ({hint})"
 )
 
+MENDED = "repaired first: {examples} ({count} in all; --json lists each, --no-repair leaves the input as it is)"
+MOST_MENDED = 5
+"""Repairs that a note names."""
+
 STEMMED = (
     "the words look like stems ({probability:.0%}), most of all like those that channel {name} leaves; "
     "{channel} makes no words of them, so choose that channel if they are"
@@ -230,7 +234,7 @@ class Restorer:
 
         Args:
             text: stripped text, of any length.
-            notes: what a reader should know is added to it.
+            notes: what a reader should know is added to it; what was repaired, when all prose has been yielded.
             progress: called whenever more of it is done, before that prose is yielded.
 
         Raises:
@@ -252,6 +256,7 @@ class Restorer:
         if notes is not None:
             notes += self._doubts(text)
         repairs: list[Repair] = []
+        mended = _Mended()
         tokens = self._tokens(text, repairs)
         assembler = Assembler(text, tokens)
         window = decoder.model.window
@@ -262,7 +267,7 @@ class Restorer:
             if teller is not None:
                 teller(search)
             writer(search)
-            repairs.clear()  # nobody asks for them: they would only fill memory
+            mended.take(repairs)
 
         search = Search(decoder, tokens, done, posteriors=self.config.confidence)
         for _ in advance(search, decoder.model):
@@ -270,6 +275,8 @@ class Restorer:
         writer.finish()
         yield from writer.taken()
         yield assembler.finish()
+        if notes is not None:
+            notes += mended.note()
 
     def measure_reference(self, stripped: str, original: str) -> ReferenceScore:
         """Force a known original through the lattice: oracle recall, without a search and its scores.
@@ -476,6 +483,29 @@ class _Writer:
         """Return the text that is ready and was not yet returned."""
         ready, self._ready = self._ready, []
         return ready
+
+
+class _Mended:
+    """Counts repairs, and remembers the first few: all would fill memory."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: list[Repair] = []
+
+    def take(self, repairs: list[Repair]) -> None:
+        """Count the repairs of a list, and empty it."""
+        self._count += len(repairs)
+        self._first = [*self._first, *repairs][:MOST_MENDED]
+        repairs.clear()
+
+    def note(self) -> list[str]:
+        """Return what to say of them, if there were any."""
+        if not self._count:
+            return []
+        examples = [f"{repair.before} to {repair.after}" for repair in self._first]
+        if self._count > len(examples):
+            examples.append("...")
+        return [MENDED.format(count=self._count, examples=", ".join(examples))]
 
 
 def restore_text(text: str, config: Config | None = None, **options: Any) -> Restoration:

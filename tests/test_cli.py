@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from restore import strip_text
+from restore.channel import channel_names, get_channel
 from restore.cli import main
+from restore.cli.channels import EXAMPLES
 from restore.cli.main import SUBCOMMANDS
 
 STRIPPED = "u immigration official routinely deport non citizen felony drug conviction"
@@ -94,10 +96,26 @@ def test_a_file_named_like_a_subcommand(run: Run, tmp_path: Path, monkeypatch: p
     assert strip_text(run("./strip")[1]) == STRIPPED
 
 
+def test_says_what_was_repaired(run: Run) -> None:
+    status, out, err = run("-", stdin=b"department homeland security govrnment official said")
+    assert (status, "government" in out) == (0, True)
+    assert err.startswith("restore: note: repaired first: govrnment to government (1 in all; ")
+    assert len(err.splitlines()) == 1
+    assert run("-", "--no-repair", stdin=b"department homeland security govrnment official said")[2] == ""
+
+
 def test_lists_the_channels(run: Run) -> None:
     status, out, _ = run("channels")
     assert status == 0
-    assert "transcript" in out
+    for name, example in EXAMPLES.items():
+        assert f"{example}\n{'':14}-> {get_channel(name).strip(example)}\n" in out
+
+
+@pytest.mark.parametrize("name", channel_names())
+def test_the_example_of_a_channel_shows_what_is_its_own(name: str) -> None:
+    stripped = get_channel(name).strip(EXAMPLES[name])
+    for other in set(channel_names()) - {name, "unicode" if name == "nltk" else name}:  # alike without accents
+        assert get_channel(other).strip(EXAMPLES[name]) != stripped, other
 
 
 @pytest.mark.parametrize(
