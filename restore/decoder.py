@@ -9,6 +9,7 @@ token. (Greedy or token-synchronous search fails here: at each step some stop wo
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -211,7 +212,7 @@ class Decoder:
         outer = (token.before, token.core, token.after)
         # What is remembered of long tokens would fill memory.
         forms = self._forms if len(token.text) <= MAX_LENGTH else self._form_trie
-        return forms(*outer, token.word, following, position.touching, position.initial)
+        return forms(*outer, token.word, following, position.touching, position.initial, token.initials)
 
     def forms(self, tokens: TokenStream, index: int, initial: bool) -> list[Form]:
         """Return the forms of the token at an index, or of it and those after it."""
@@ -250,9 +251,11 @@ class Decoder:
         return self.weights.quote if item.kind == "quote" and item.leads_to is Place.OPEN else 0.0
 
     def _form_trie(
-        self, before: str, core: str, after: str, word: bool, following: tuple[str, ...], touching: bool, initial: bool
-    ) -> Trie[Form]:
+        self, before: str, core: str, after: str, word: bool, following: tuple[str, ...], touching: bool, initial: bool,
+        initials: float,
+    ) -> Trie[Form]:  # fmt: skip
         entries = []
+        written = self._initialism(core, initials) if initials else 0.0
         for form in self.candidates(core, word, following, initial):
             whole = replace(form, text=before + form.text + after, after=after) if before or after else form
             text = ("" if touching else " ") + whole.text
@@ -261,10 +264,23 @@ class Decoder:
                 bonus = encoded.bonus + self.weights.prior * form.prior
                 if form.asked:
                     bonus += self.weights.asked
+                if initials and form.text.startswith(core.upper()):
+                    bonus += written
                 if form.kept and initial and word:
                     bonus += self.weights.survivor
                 entries.append((Encoded(encoded.ids, bonus), whole))
         return Trie(entries)
+
+    def _initialism(self, core: str, evidence: float) -> float:
+        """Return what is added to a word's forms in capitals, given the evidence that it is an initialism, in nats.
+
+        Where it is likelier one than not, by this and the lexicon, it is one throughout: the model would say so only
+        where it knows that initialism.
+        """
+        share = sum(math.exp(form.prior) for form in self.finder.forms(core).single if form.text.startswith(core.upper()))
+        if not 0 < share < 1:
+            return evidence
+        return self.weights.asked if evidence + math.log(share / (1 - share)) > 0 else evidence
 
     def candidates(self, core: str, word: bool, following: tuple[str, ...], initial: bool) -> list[Form]:
         """Return the forms that a core, or it and the tokens that follow, may have in one place."""

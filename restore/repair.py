@@ -216,10 +216,10 @@ class Repairer:
 def _as_read(token: SourceToken, reading: _Reading) -> list[SourceToken]:
     """Return the tokens of a reading, with their places in the input."""
     if reading.kind == "typo":
-        return [replace(token, core=reading.words[0])]
+        return [replace(token, core=reading.words[0], initials=0.0)]
     first, second = reading.words
     cut = token.start + len(token.before) + len(first)
     return [
-        replace(token, core=first, after="", end=cut),
-        replace(token, core=second, before="", start=cut, break_before=False),
+        replace(token, core=first, after="", end=cut, initials=0.0),
+        replace(token, core=second, before="", start=cut, break_before=False, initials=0.0),
     ]

@@ -21,6 +21,7 @@ from restore.cues import Cues
 from restore.decoder import Decoder, Pin
 from restore.engines import FAST, SETTINGS, engine_of, open_model
 from restore.flags import FlagFinder
+from restore.initials import weigh_initials
 from restore.lattice import FormFinder, GapGrammar
 from restore.lattice.forms import Form
 from restore.lattice.gaps import MAX_INSERTIONS, Insertion
@@ -359,7 +360,7 @@ class Restorer:
         return self.channel.strip(one) == self.channel.strip(other)
 
     def _tokens(self, text: str, repairs: list[Repair]) -> TokenStream:
-        tokens: Iterable[SourceToken] = read_source(text, self.channel)
+        tokens: Iterable[SourceToken] = weigh_initials(read_source(text, self.channel))
         if self.config.repair:
             tokens = self._repairer.repair(tokens, repairs, text)
         return TokenStream(tokens)

@@ -25,6 +25,7 @@ class SourceToken:
         start, end: the place of the whole piece in the input, in characters.
         word: whether the core is one word for the channel.
         break_before: whether a blank line stands before it, which ends a paragraph.
+        initials: evidence that it is an initialism, as `restore.initials` finds it in the text around it, in nats.
     """
 
     before: str
@@ -34,6 +35,7 @@ class SourceToken:
     end: int
     word: bool
     break_before: bool
+    initials: float = 0.0
 
     @property
     def text(self) -> str:
