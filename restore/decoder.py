@@ -212,12 +212,14 @@ class Decoder:
         outer = (token.before, token.core, token.after)
         # What is remembered of long tokens would fill memory.
         forms = self._forms if len(token.text) <= MAX_LENGTH else self._form_trie
-        return forms(*outer, token.word, following, position.touching, position.initial, token.initials)
+        return forms(
+            *outer, token.word, following, position.touching, position.initial, token.dropped, token.initials
+        )
 
     def forms(self, tokens: TokenStream, index: int, initial: bool) -> list[Form]:
         """Return the forms of the token at an index, or of it and those after it."""
         token = tokens[index]
-        return self.candidates(token.core, token.word, self._following(tokens, index), initial)
+        return self.candidates(token.core, token.word, self._following(tokens, index), initial, token.dropped)
 
     def _following(self, tokens: TokenStream, index: int) -> tuple[str, ...]:
         """Return the input tokens that the longest joint form starting here stands for, if there is one."""
@@ -252,11 +254,11 @@ class Decoder:
 
     def _form_trie(
         self, before: str, core: str, after: str, word: bool, following: tuple[str, ...], touching: bool, initial: bool,
-        initials: float,
+        dropped: bool, initials: float,
     ) -> Trie[Form]:  # fmt: skip
         entries = []
         written = self._initialism(core, initials) if initials else 0.0
-        for form in self.candidates(core, word, following, initial):
+        for form in self.candidates(core, word, following, initial, dropped):
             whole = replace(form, text=before + form.text + after, after=after) if before or after else form
             text = ("" if touching else " ") + whole.text
             encoded = self.model.encode(text[:READ], initial=initial, touched=False, logprob=form.logprob)
@@ -282,10 +284,13 @@ class Decoder:
             return evidence
         return self.weights.asked if evidence + math.log(share / (1 - share)) > 0 else evidence
 
-    def candidates(self, core: str, word: bool, following: tuple[str, ...], initial: bool) -> list[Form]:
+    def candidates(
+        self, core: str, word: bool, following: tuple[str, ...], initial: bool, dropped: bool = False
+    ) -> list[Form]:
         """Return the forms that a core, or it and the tokens that follow, may have in one place."""
-        if not word:
-            return list(self.finder.kept(core))
+        if not word or dropped:
+            kept = self.finder.kept(core)
+            return [capitalised(form) for form in kept] if initial and dropped else list(kept)
         if self.finder.channel.lowercase and core != core.lower():
             return list(self.finder.given(core))
         found = self.finder.forms(core)

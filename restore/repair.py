@@ -152,7 +152,7 @@ class Repairer:
                 reading, evidence = found
                 after = " ".join(reading.words)
                 repairs.append(Repair(reading.kind, token.start, token.end, token.core, after, evidence))
-                yield from _as_read(token, reading)
+                yield from self._as_read(token, reading)
             before = [*before, token][-NEIGHBOURS:]
             near = [*near[1:], *islice(coming, 1)]
 
@@ -176,7 +176,7 @@ class Repairer:
             return None
         plain = self._judge([*before, token, *after])
         scored = [
-            (self._judge([*before, *_as_read(token, reading), *after]) - plain - reading.cost, reading)
+            (self._judge([*before, *self._as_read(token, reading), *after]) - plain - reading.cost, reading)
             for reading in readings
         ]
         evidence, best = max(scored, key=lambda pair: pair[0])
@@ -212,14 +212,15 @@ class Repairer:
         found += [entry.logprob for entry in self._lexicon.preimage(self._channel.map, part)]
         return max((logprob for logprob in found if logprob > -15.0), default=None)
 
-
-def _as_read(token: SourceToken, reading: _Reading) -> list[SourceToken]:
-    """Return the tokens of a reading, with their places in the input."""
-    if reading.kind == "typo":
-        return [replace(token, core=reading.words[0], initials=0.0)]
-    first, second = reading.words
-    cut = token.start + len(token.before) + len(first)
-    return [
-        replace(token, core=first, after="", end=cut, initials=0.0),
-        replace(token, core=second, before="", start=cut, break_before=False, initials=0.0),
-    ]
+    def _as_read(self, token: SourceToken, reading: _Reading) -> list[SourceToken]:
+        """Return the tokens of a reading, with their places in the input."""
+        token = replace(token, initials=0.0)
+        if reading.kind == "typo":
+            return [replace(token, core=reading.words[0])]
+        first, second = reading.words
+        cut = token.start + len(token.before) + len(first)
+        gone, rest = (self._channel.image(word) is None for word in reading.words)
+        return [
+            replace(token, core=first, after="", end=cut, dropped=gone),
+            replace(token, core=second, before="", start=cut, break_before=False, dropped=rest),
+        ]

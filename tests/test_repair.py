@@ -42,6 +42,14 @@ def test_the_promise_holds_for_the_repaired_input(fast: Restorer) -> None:
     assert strip_text(result.text) == "president obama said white house"
 
 
+def test_dropped_words_told_apart_stand_as_they_are(fast: Restorer) -> None:
+    result = fast.restore("official said aware whatthe president")
+    assert [repair.after for repair in result.repairs] == ["what the"]
+    assert [kept.text for kept in result.kept] == ["what", "the"]
+    assert "what the" in result.text
+    assert strip_text(result.text) == "official said aware president"
+
+
 def test_the_speller_equals_the_whole_dictionary() -> None:
     symspellpy = pytest.importorskip("symspellpy")
     words, _ = Speller()._words
