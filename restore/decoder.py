@@ -9,6 +9,7 @@ token. (Greedy or token-synchronous search fails here: at each step some stop wo
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -211,12 +212,14 @@ class Decoder:
         outer = (token.before, token.core, token.after)
         # What is remembered of long tokens would fill memory.
         forms = self._forms if len(token.text) <= MAX_LENGTH else self._form_trie
-        return forms(*outer, token.word, following, position.touching, position.initial)
+        return forms(
+            *outer, token.word, following, position.touching, position.initial, token.dropped, token.initials
+        )
 
     def forms(self, tokens: TokenStream, index: int, initial: bool) -> list[Form]:
         """Return the forms of the token at an index, or of it and those after it."""
         token = tokens[index]
-        return self.candidates(token.core, token.word, self._following(tokens, index), initial)
+        return self.candidates(token.core, token.word, self._following(tokens, index), initial, token.dropped)
 
     def _following(self, tokens: TokenStream, index: int) -> tuple[str, ...]:
         """Return the input tokens that the longest joint form starting here stands for, if there is one."""
@@ -250,10 +253,12 @@ class Decoder:
         return self.weights.quote if item.kind == "quote" and item.leads_to is Place.OPEN else 0.0
 
     def _form_trie(
-        self, before: str, core: str, after: str, word: bool, following: tuple[str, ...], touching: bool, initial: bool
-    ) -> Trie[Form]:
+        self, before: str, core: str, after: str, word: bool, following: tuple[str, ...], touching: bool, initial: bool,
+        dropped: bool, initials: float,
+    ) -> Trie[Form]:  # fmt: skip
         entries = []
-        for form in self.candidates(core, word, following, initial):
+        written = self._initialism(core, initials) if initials else 0.0
+        for form in self.candidates(core, word, following, initial, dropped):
             whole = replace(form, text=before + form.text + after, after=after) if before or after else form
             text = ("" if touching else " ") + whole.text
             encoded = self.model.encode(text[:READ], initial=initial, touched=False, logprob=form.logprob)
@@ -261,15 +266,31 @@ class Decoder:
                 bonus = encoded.bonus + self.weights.prior * form.prior
                 if form.asked:
                     bonus += self.weights.asked
+                if initials and form.text.startswith(core.upper()):
+                    bonus += written
                 if form.kept and initial and word:
                     bonus += self.weights.survivor
                 entries.append((Encoded(encoded.ids, bonus), whole))
         return Trie(entries)
 
-    def candidates(self, core: str, word: bool, following: tuple[str, ...], initial: bool) -> list[Form]:
+    def _initialism(self, core: str, evidence: float) -> float:
+        """Return what is added to a word's forms in capitals, given the evidence that it is an initialism, in nats.
+
+        Where it is likelier one than not, by this and the lexicon, it is one throughout: the model would say so only
+        where it knows that initialism.
+        """
+        share = sum(math.exp(form.prior) for form in self.finder.forms(core).single if form.text.startswith(core.upper()))
+        if not 0 < share < 1:
+            return evidence
+        return self.weights.asked if evidence + math.log(share / (1 - share)) > 0 else evidence
+
+    def candidates(
+        self, core: str, word: bool, following: tuple[str, ...], initial: bool, dropped: bool = False
+    ) -> list[Form]:
         """Return the forms that a core, or it and the tokens that follow, may have in one place."""
-        if not word:
-            return list(self.finder.kept(core))
+        if not word or dropped:
+            kept = self.finder.kept(core)
+            return [capitalised(form) for form in kept] if initial and dropped else list(kept)
         if self.finder.channel.lowercase and core != core.lower():
             return list(self.finder.given(core))
         found = self.finder.forms(core)

@@ -19,8 +19,9 @@ from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect
 from restore.config import AUTO, Config
 from restore.cues import Cues
 from restore.decoder import Decoder, Pin
-from restore.engines import FAST, SETTINGS, engine_of, open_model
+from restore.engines import FAST, NEURAL, SETTINGS, engine_of, open_model
 from restore.flags import FlagFinder
+from restore.initials import weigh_initials
 from restore.lattice import FormFinder, GapGrammar
 from restore.lattice.forms import Form
 from restore.lattice.gaps import MAX_INSERTIONS, Insertion
@@ -117,7 +118,8 @@ class Restorer:
 
     @cached_property
     def _repairer(self) -> Repairer:
-        return Repairer(self.channel, self._decoder.finder, self._lexicon, self._judge)
+        knows = self._judge_known if self._engine == NEURAL else None
+        return Repairer(self.channel, self._decoder.finder, self._lexicon, self._judge, knows)
 
     @cached_property
     def _calibrator(self) -> Calibrator:
@@ -332,11 +334,18 @@ class Restorer:
         while some := list(islice(remaining, size)):
             yield from self._restore_together(some)
 
-    def _judge(self, tokens: Sequence[SourceToken]) -> float:
-        """Return the score of the best restoration of a few tokens, in nats, by the fast engine."""
-        search = Search(self._judging, TokenStream(tokens))
-        drive(search, self._judging.model)
-        return search.score
+    def _judge(self, tokens: Sequence[SourceToken], glued: int | None = None) -> float:
+        """Return the score of the best restoration of a few tokens, in nats, by the fast engine.
+
+        Args:
+            tokens: the tokens.
+            glued: the number of a token that follows the one before it at once, with nothing between; None for no such.
+        """
+        return _score(self._judging, tokens, glued)
+
+    def _judge_known(self, tokens: Sequence[SourceToken], glued: int | None = None) -> float:
+        """Return the same by the engine in use."""
+        return _score(self._decoder, tokens, glued)
 
     def _detected(self, text: str) -> tuple[Restorer | None, str]:
         """Return a restorer for the channel that a text shows, or None if it was never stripped, and what to say of it."""
@@ -359,7 +368,7 @@ class Restorer:
         return self.channel.strip(one) == self.channel.strip(other)
 
     def _tokens(self, text: str, repairs: list[Repair]) -> TokenStream:
-        tokens: Iterable[SourceToken] = read_source(text, self.channel)
+        tokens: Iterable[SourceToken] = weigh_initials(read_source(text, self.channel))
         if self.config.repair:
             tokens = self._repairer.repair(tokens, repairs, text)
         return TokenStream(tokens)
@@ -483,6 +492,13 @@ class _Writer:
         """Return the text that is ready and was not yet returned."""
         ready, self._ready = self._ready, []
         return ready
+
+
+def _score(decoder: Decoder, tokens: Sequence[SourceToken], glued: int | None) -> float:
+    pins = None if glued is None else {glued: Pin(gap="")}
+    search = Search(decoder, TokenStream(tokens), pins=pins, posteriors=False)
+    drive(search, decoder.model)
+    return search.score
 
 
 class _Mended:

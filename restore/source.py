@@ -25,6 +25,8 @@ class SourceToken:
         start, end: the place of the whole piece in the input, in characters.
         word: whether the core is one word for the channel.
         break_before: whether a blank line stands before it, which ends a paragraph.
+        dropped: a repair has told it apart as a word that the channel drops, and that stands as it is.
+        initials: evidence that it is an initialism, as `restore.initials` finds it in the text around it, in nats.
     """
 
     before: str
@@ -34,6 +36,8 @@ class SourceToken:
     end: int
     word: bool
     break_before: bool
+    dropped: bool = False
+    initials: float = 0.0
 
     @property
     def text(self) -> str:
