@@ -45,8 +45,8 @@ class Weights:
         scale: what log-probabilities are multiplied by for posteriors: summed ones are too sure of themselves.
         word_threshold, mark_threshold: from which posterior an inserted word, or mark, is worth having.
         path: what a nat of a reading's likelihood is worth beside its units' posteriors.
-        apart: whether half-written forms have a beam of their own. A model that does not know what is to come always finds
-            something to insert that is likelier than the first piece of a rare word, and would never get to its last.
+        apart: whether half-written forms have a beam of their own. A model that does not know what is to come finds so much
+            to insert that is likelier than a rare word that it would never get to that word's last piece.
     """
 
     insertion: float = 0.0
@@ -359,17 +359,25 @@ class Decoder:
         best = nlargest(self.beam, scores)
         return max(best[-1], best[0] - self.weights.margin)
 
-    def best_of(self, growing: list[Growth], floor: float, step: int) -> list[Hypothesis]:
+    def best_of(self, growing: list[Growth], floor: float, step: int, ahead: float = 0.0) -> list[Hypothesis]:
         """Make the best growing candidates of those above the floor.
 
+        What inserts has the next form still before it, of which a half-written one has paid a part: so what that part
+        costs at least is counted against it, as translation by phrases counts a future cost (Koehn, Och and Marcu 2003).
         The beam narrows by half every third step into a gap: few gaps are long.
+
+        Args:
+            growing: the candidates.
+            floor: the score to beat, in nats.
+            step: how many steps the search is into the gap.
+            ahead: the log-probability of the best first id of a form so far, in nats.
         """
         width = max(2, self.beam >> step // 3)
         best: list[Growth] = []
         if self.weights.apart:
             best = nlargest(self.beam, [growth for growth in growing if growth.within == "form"], key=_score)
             growing = [growth for growth in growing if growth.within != "form"]
-        best += nlargest(width, growing, key=_score)
+        best += nlargest(width, growing, key=lambda one: one.score if one.within == "form" else one.score + ahead)
         return [self.made(growth) for growth in best if growth.score > floor]
 
     def future(self, growth: Growth) -> Hashable | None:

@@ -190,6 +190,7 @@ class Search:
         """
         decoder, tokens = self._decoder, self._tokens
         done: list[Growth] = []
+        seen: list[float] = []  # log-probabilities of first ids of forms
         for step in count(1):
             if not live:
                 break
@@ -198,11 +199,13 @@ class Search:
             growing: list[Growth] = []
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
                 hypothesis.take(expansion)
+                if hypothesis.node is None:
+                    seen.extend(expansion.forms)
                 decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done)
             floor = decoder.floor([growth.score for growth in done])
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
                 decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
-            live = decoder.best_of(growing, floor, step)
+            live = decoder.best_of(growing, floor, step, max(seen, default=0.0))
         done.sort(key=lambda growth: growth.score, reverse=True)
         return done
 
