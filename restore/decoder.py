@@ -45,8 +45,6 @@ class Weights:
         scale: what log-probabilities are multiplied by for posteriors: summed ones are too sure of themselves.
         word_threshold, mark_threshold: from which posterior an inserted word, or mark, is worth having.
         path: what a nat of a reading's likelihood is worth beside its units' posteriors.
-        apart: whether half-written forms have a beam of their own. A model that does not know what is to come finds so much
-            to insert that is likelier than a rare word that it would never get to that word's last piece.
     """
 
     insertion: float = 0.0
@@ -61,7 +59,6 @@ class Weights:
     word_threshold: float = 0.2
     mark_threshold: float = 0.15
     path: float = 0.05
-    apart: bool = False
 
 
 class Step:
@@ -364,6 +361,7 @@ class Decoder:
 
         What inserts has the next form still before it, of which a half-written one has paid a part: so what that part
         costs at least is counted against it, as translation by phrases counts a future cost (Koehn, Och and Marcu 2003).
+        Else there would always be something to insert that is likelier than the first piece of a rare word.
         The beam narrows by half every third step into a gap: few gaps are long.
 
         Args:
@@ -373,11 +371,7 @@ class Decoder:
             ahead: the log-probability of the best first id of a form so far, in nats.
         """
         width = max(2, self.beam >> step // 3)
-        best: list[Growth] = []
-        if self.weights.apart:
-            best = nlargest(self.beam, [growth for growth in growing if growth.within == "form"], key=_score)
-            growing = [growth for growth in growing if growth.within != "form"]
-        best += nlargest(width, growing, key=lambda one: one.score if one.within == "form" else one.score + ahead)
+        best = nlargest(width, growing, key=lambda one: one.score if one.within == "form" else one.score + ahead)
         return [self.made(growth) for growth in best if growth.score > floor]
 
     def future(self, growth: Growth) -> Hashable | None:

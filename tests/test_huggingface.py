@@ -174,15 +174,10 @@ class Talker:
 
 def test_a_rare_word_is_written_to_its_end():
     channel, lexicon = get_channel("nltk"), default_lexicon()
-    lengths = []
-    for apart in (True, False):
-        weights = Weights(end=0.0, apart=apart)
-        decoder = Decoder(Talker(), FormFinder(channel, lexicon), GapGrammar(channel, lexicon), 4, weights)
-        search = Search(decoder, TokenStream(read_source("deport felony", channel)), posteriors=False)
-        drive(search, decoder.model)
-        lengths.append(len(search.steps))
-    assert lengths[0] == 3
-    assert lengths[1] > 8
+    decoder = Decoder(Talker(), FormFinder(channel, lexicon), GapGrammar(channel, lexicon), 4, Weights(end=0.0))
+    search = Search(decoder, TokenStream(read_source("deport felony", channel)), posteriors=False)
+    drive(search, decoder.model)
+    assert len(search.steps) == 3
 
 
 class TestWithoutThePackages:
