@@ -1,20 +1,15 @@
 """Repair: typos and glued words in the input, mended only on strong evidence.
 
-A token is looked at if no lexicon has it and the channel could not have made it of a word that one has. symspellpy's
+A token is looked at only if no lexicon has it and the channel could not have made it of a word that one has. symspellpy's
 dictionary says what it may have been meant for (within one edit, or two for long words) and where two words may have been
 glued together. Each reading is then restored together with its neighbours, and the language model says how much likelier
 the text is with it than with the token as a word that nobody knows, such as a name. A reading that wins by more
 than `MARGIN` nats, after paying for the mistake it supposes, is taken, and is listed in the result.
-
-A known word is looked at only if it may be two words that the channel drops (`morea`, "more a") and that are by far more
-frequent than it is, and if symspellpy's dictionary lacks it: glued, they are no stop words any more, and stay. The n-gram
-model cannot tell such a pair from a rare name (it splits "a peninsula called Morea"), so it is not asked.
 """
 
 from __future__ import annotations
 
 import importlib.resources
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,7 +20,7 @@ import numpy.typing as npt
 
 from restore.channel import Channel
 from restore.lattice.forms import MAX_LENGTH, FormFinder
-from restore.lexicon import Entry, Lexicon
+from restore.lexicon import Lexicon
 from restore.source import SourceToken
 
 MARGIN = 1.0
@@ -38,20 +33,11 @@ SHORTEST, LONG = 5, 8
 """Shorter tokens are never repaired; tokens of `LONG` characters or more may be two edits away."""
 NEIGHBOURS = 4
 """Tokens on each side that the evidence takes into account."""
-RARER = 5.0
-"""Nats by which a known word must be rarer than two dropped words side by side are by chance, to be read as those."""
-KNOWN_MARGIN = 8.0
-"""Nats by which such a reading of a known word must win, by the neural engine's own search. The training text has 36 such
-tokens: two win by more, both indeed glued (`isthe`, `thisis`); of real words and names none that the dictionary lacks
-wins by more than 4.7 (Bethe). It is the narrow search of a restoration that tells them apart, more than the model."""
 AROUND = 200_000
 """Characters on each side in which a token that comes again is hardly a slip."""
 MOST_READINGS = 6
 _DICTIONARY = "frequency_dictionary_en_82_765.txt"
 LETTERS = 26
-
-
-Judge = Callable[[Sequence[SourceToken], int | None], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +81,6 @@ class Speller:
         words = [(row[0], int(row[1])) for row in rows if len(row) == 2]
         return words, _letter_counts([word for word, _ in words])
 
-    @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(word for word, _ in self._words[0])
-
-    def knows(self, word: str) -> bool:
-        """Tell whether the dictionary has a word."""
-        return word in self._known
-
     def near(self, token: str, edits: int) -> Iterator[tuple[str, int]]:
         """Yield the dictionary's words within so many edits of a token, nearest first, with their distance."""
         from symspellpy import SymSpell, Verbosity
@@ -115,12 +93,6 @@ class Speller:
         for found in speller.lookup(token, Verbosity.ALL, max_edit_distance=edits):
             if found.distance:
                 yield found.term, found.distance
-
-
-def _is_plain(token: SourceToken) -> bool:
-    """Tell whether a token is of a kind that is repaired at all: lower-case letters of English, not too few or many."""
-    core = token.core
-    return token.word and SHORTEST <= len(core) <= MAX_LENGTH and core.isascii() and core.isalpha() and core.islower()
 
 
 def _times(text: str, token: SourceToken) -> int:
@@ -142,9 +114,7 @@ class Repairer:
 
     Args:
         channel, finder, lexicon: say which tokens are known.
-        judge: returns the score of the best restoration of a row of tokens, in nats. It may be told which token follows
-            the one before it at once, with no word between.
-        judge_known: the same by a model that knows rare words; None where there is none.
+        judge: returns the score of the best restoration of a row of tokens, in nats.
     """
 
     def __init__(
@@ -152,14 +122,12 @@ class Repairer:
         channel: Channel,
         finder: FormFinder,
         lexicon: Lexicon,
-        judge: Judge,
-        judge_known: Judge | None = None,
+        judge: Callable[[Sequence[SourceToken]], float],
     ) -> None:
         self._channel = channel
         self._finder = finder
         self._lexicon = lexicon
         self._judge = judge
-        self._judge_known = judge_known
         self._speller = Speller()
 
     def repair(self, tokens: Iterable[SourceToken], repairs: list[Repair], text: str = "") -> Iterator[SourceToken]:
@@ -176,7 +144,7 @@ class Repairer:
         while near:
             token = near[0]
             found = None
-            if self._may_be_repaired(token) and _times(text, token) < 2:
+            if self.is_suspect(token) and _times(text, token) < 2:
                 found = self._consider(before, token, near[1:])
             if found is None:
                 yield token
@@ -190,53 +158,29 @@ class Repairer:
 
     def is_suspect(self, token: SourceToken) -> bool:
         """Tell whether a token is a word that nothing explains."""
-        return _is_plain(token) and not self._known(token.core)
-
-    def _may_be_repaired(self, token: SourceToken) -> bool:
-        if not _is_plain(token):
+        core = token.core
+        if not (token.word and SHORTEST <= len(core) <= MAX_LENGTH and core.isascii() and core.isalpha() and core.islower()):
             return False
-        return not self._known(token.core) or (self._judge_known is not None and any(self._dropped(token.core)))
+        return not self._known(core)
 
     def _known(self, word: str) -> bool:
-        return bool(self._entries(word))
+        if self._lexicon.variants(word) or self._lexicon.with_part(word):
+            return True
+        return any(self._finder.makes(entry.form, [word]) for entry in self._lexicon.preimage(self._channel.map, word))
 
     def _consider(
         self, before: Sequence[SourceToken], token: SourceToken, after: Sequence[SourceToken]
     ) -> tuple[_Reading, float] | None:
-        known = self._known(token.core)
-        judge = self._judge_known if known else self._judge
-        readings = list(self._dropped(token.core) if known else self._readings(token.core))[:MOST_READINGS]
-        if not readings or judge is None:
+        readings = list(self._readings(token.core))[:MOST_READINGS]
+        if not readings:
             return None
-        plain = judge([*before, token, *after], None)
-        scored = []
-        for reading in readings:
-            row = [*before, *self._as_read(token, reading), *after]
-            scored.append((judge(row, len(before) + 1 if known else None) - plain - reading.cost, reading))
+        plain = self._judge([*before, token, *after])
+        scored = [
+            (self._judge([*before, *self._as_read(token, reading), *after]) - plain - reading.cost, reading)
+            for reading in readings
+        ]
         evidence, best = max(scored, key=lambda pair: pair[0])
-        return (best, evidence) if evidence > (KNOWN_MARGIN if known else MARGIN) else None
-
-    def _dropped(self, token: str) -> Iterator[_Reading]:
-        """Yield the pairs of words, both of which the channel drops, that a known but far rarer word may be.
-
-        No such pair is left in a stripped text unless it was glued before.
-        """
-        pairs = [words for _, words in self._splits(token) if all(self._channel.image(word) is None for word in words)]
-        if not pairs or self._speller.knows(token):
-            return
-        own = math.log(sum(math.exp(entry.logprob) for entry in self._entries(token)))
-        for first, second in pairs:
-            if self._frequency(first) + self._frequency(second) - own > RARER:
-                yield _Reading("glued", (first, second), GLUE_COST)
-
-    def _entries(self, word: str) -> list[Entry]:
-        """Return the forms that explain a word: its own, those that hold it, and those that the channel makes it of."""
-        found = [*self._lexicon.variants(word), *self._lexicon.with_part(word)]
-        made = self._lexicon.preimage(self._channel.map, word)
-        return found + [entry for entry in made if self._finder.makes(entry.form, [word])]
-
-    def _frequency(self, word: str) -> float:
-        return max((entry.logprob for entry in self._lexicon.variants(word)), default=-math.inf)
+        return (best, evidence) if evidence > MARGIN else None
 
     def _readings(self, token: str) -> Iterator[_Reading]:
         seen: set[str] = set()

@@ -19,7 +19,7 @@ from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect
 from restore.config import AUTO, Config
 from restore.cues import Cues
 from restore.decoder import Decoder, Pin
-from restore.engines import FAST, NEURAL, SETTINGS, engine_of, open_model
+from restore.engines import FAST, SETTINGS, engine_of, open_model
 from restore.flags import FlagFinder
 from restore.initials import weigh_initials
 from restore.lattice import FormFinder, GapGrammar
@@ -118,8 +118,7 @@ class Restorer:
 
     @cached_property
     def _repairer(self) -> Repairer:
-        knows = self._judge_known if self._engine == NEURAL else None
-        return Repairer(self.channel, self._decoder.finder, self._lexicon, self._judge, knows)
+        return Repairer(self.channel, self._decoder.finder, self._lexicon, self._judge)
 
     @cached_property
     def _calibrator(self) -> Calibrator:
@@ -334,18 +333,11 @@ class Restorer:
         while some := list(islice(remaining, size)):
             yield from self._restore_together(some)
 
-    def _judge(self, tokens: Sequence[SourceToken], glued: int | None = None) -> float:
-        """Return the score of the best restoration of a few tokens, in nats, by the fast engine.
-
-        Args:
-            tokens: the tokens.
-            glued: the number of a token that follows the one before it at once, with nothing between; None for no such.
-        """
-        return _score(self._judging, tokens, glued)
-
-    def _judge_known(self, tokens: Sequence[SourceToken], glued: int | None = None) -> float:
-        """Return the same by the engine in use."""
-        return _score(self._decoder, tokens, glued)
+    def _judge(self, tokens: Sequence[SourceToken]) -> float:
+        """Return the score of the best restoration of a few tokens, in nats, by the fast engine."""
+        search = Search(self._judging, TokenStream(tokens))
+        drive(search, self._judging.model)
+        return search.score
 
     def _detected(self, text: str) -> tuple[Restorer | None, str]:
         """Return a restorer for the channel that a text shows, or None if it was never stripped, and what to say of it."""
@@ -492,13 +484,6 @@ class _Writer:
         """Return the text that is ready and was not yet returned."""
         ready, self._ready = self._ready, []
         return ready
-
-
-def _score(decoder: Decoder, tokens: Sequence[SourceToken], glued: int | None) -> float:
-    pins = None if glued is None else {glued: Pin(gap="")}
-    search = Search(decoder, TokenStream(tokens), pins=pins, posteriors=False)
-    drive(search, decoder.model)
-    return search.score
 
 
 class _Mended:

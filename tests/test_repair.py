@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from restore import Restorer, strip_text
-from restore.lattice import FormFinder
-from restore.lexicon import default_lexicon
-from restore.repair import GLUE_COST, KNOWN_MARGIN, Repair, Repairer, Speller
-from restore.source import SourceToken, read_source
+from restore.repair import Speller
 
 
 def repairs(restorer: Restorer, text: str) -> dict[str, str]:
@@ -45,36 +40,6 @@ def test_can_be_switched_off() -> None:
 def test_the_promise_holds_for_the_repaired_input(fast: Restorer) -> None:
     result = fast.restore("presidentobama said white house")
     assert strip_text(result.text) == "president obama said white house"
-
-
-def test_a_known_word_is_split_only_by_a_model_that_knows_rare_words(fast: Restorer) -> None:
-    def repaired(gain: float | None) -> list[str]:
-        """Repair with a judge that finds the split so many nats likelier; None for no such judge."""
-
-        def judge(tokens: Sequence[SourceToken], glued: int | None) -> float:
-            assert gain is not None
-            assert (glued is None) == ("morea" in [token.core for token in tokens])
-            return 0.0 if glued is None else gain
-
-        repairer = Repairer(
-            fast.channel, FormFinder(fast.channel, default_lexicon()), default_lexicon(), judge, judge if gain else None
-        )
-        found: list[Repair] = []
-        list(repairer.repair(read_source("reform read morea 2014 memo", fast.channel), found))
-        return [repair.after for repair in found]
-
-    assert repaired(KNOWN_MARGIN + GLUE_COST + 1) == ["more a"]
-    assert repaired(KNOWN_MARGIN + GLUE_COST - 1) == []
-    assert repaired(None) == []
-
-
-@pytest.mark.parametrize("word", ["therein", "heron", "padilla", "themis"])
-def test_a_word_of_the_dictionary_or_about_as_frequent_as_its_parts_is_no_pair(fast: Restorer, word: str) -> None:
-    def judge(tokens: Sequence[SourceToken], glued: int | None) -> float:
-        raise AssertionError("there is nothing to judge")
-
-    repairer = Repairer(fast.channel, FormFinder(fast.channel, default_lexicon()), default_lexicon(), judge, judge)
-    assert len(list(repairer.repair(read_source(word, fast.channel), []))) == 1
 
 
 def test_dropped_words_told_apart_stand_as_they_are(fast: Restorer) -> None:
