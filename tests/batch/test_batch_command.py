@@ -228,7 +228,7 @@ def wait_for_parts(folder: Path, process: Any, count: int = 1) -> None:
 
 
 def test_control_c_ends_quietly(command: Command, table: Any, tmp_path: Path) -> None:
-    table(tmp_path / "t.csv", TEXTS * 200)
+    table(tmp_path / "t.csv", TEXTS * 20)
     process = command.start("t.csv", "-o", "out.csv", "--part-rows", 1, start_new_session=True)
     wait_for_parts(tmp_path / ".out.csv.restore-batch", process)
     os.killpg(process.pid, signal.SIGINT)
