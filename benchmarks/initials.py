@@ -21,7 +21,7 @@ import numpy as np
 
 from restore.channel import Channel, get_channel
 from restore.channel.presets import stop_list
-from restore.initials import Around, Match, _may_be
+from restore.initials import Around, Match, may_be
 from restore.lattice import FormFinder
 from restore.lexicon import default_lexicon
 from restore.training.documents import read_documents
@@ -34,7 +34,7 @@ def matched(original: str, channel: Channel) -> Iterator[tuple[str, Match, bool]
     around = Around([token.text for token in tokens])
     places: dict[str, list[int]] = defaultdict(list)
     for place, token in enumerate(tokens):
-        if _may_be(token.text):
+        if may_be(token.text):
             places[token.text].append(place)
     for word, uses in places.items():
         matches = around.matches(uses[0])

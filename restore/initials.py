@@ -79,7 +79,7 @@ def weigh_initials(tokens: Iterable[SourceToken]) -> Iterator[SourceToken]:
                 yield token
                 continue
             evidence = 0.0
-            if token.word and _may_be(token.core):
+            if token.word and may_be(token.core):
                 evidence = known.pop(token.core, -1.0)
                 if evidence < 0:
                     evidence = around.evidence(place)
@@ -91,7 +91,8 @@ def weigh_initials(tokens: Iterable[SourceToken]) -> Iterator[SourceToken]:
         before, block = block, after
 
 
-def _may_be(core: str) -> bool:
+def may_be(core: str) -> bool:
+    """Tell whether a word has the shape of an initialism in stripped text."""
     return SHORTEST <= len(core) <= LONGEST and core.isascii() and core.isalpha() and core.islower()
 
 
