@@ -44,6 +44,8 @@ from restore.training.vocabulary import count_pieces
 FINAL_RATE = 0.05
 CLIP = 1.0
 BETAS = (0.9, 0.98)
+PARTS = 2
+"""Shares of a step for each worker: whoever is done first takes the next, so a core that is busy elsewhere delays nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +189,8 @@ def train(
 class Trainer:
     """The state of a run and its loop.
 
-    Each step, every worker thread finds the gradient of its own share of the windows; the shares are added up and the
-    optimiser makes one step. So workers meet once a step, whatever else the machine does meanwhile.
+    Each step, worker threads find the gradients of shares of the windows; these are added up and the optimiser makes one
+    step. So workers meet once a step, whatever else the machine does meanwhile.
 
     Attributes:
         held_out: batches that are only measured on.
@@ -233,7 +235,7 @@ class Trainer:
         progress.seed = settings.seed
         stream = batches(
             lambda n: encode_window(self.tokenizer, self.source.window(n)),
-            progress.window, settings.step_tokens, self.workers,
+            progress.window, settings.step_tokens, self.workers * PARTS,
         )  # fmt: skip
         saved = progress.seconds
         if progress.step == 0:
@@ -267,11 +269,14 @@ class Trainer:
             loss = losses(self.model, share, self.half).sum() / total
             return float(loss.detach()), torch.autograd.grad(loss, parameters)
 
-        results = list(pool.map(gradient, shares))
+        loss, sums = 0.0, list[Tensor]()
+        for part, gradients in pool.map(gradient, shares):
+            loss += part
+            if sums:
+                torch._foreach_add_(sums, list(gradients))
+            else:
+                sums = list(gradients)
         torch.set_num_threads(self.workers)
-        sums = list(results[0][1])
-        for _, gradients in results[1:]:
-            torch._foreach_add_(sums, list(gradients))
         for parameter, found in zip(parameters, sums, strict=True):
             parameter.grad = found
         torch.nn.utils.clip_grad_norm_(parameters, CLIP)
@@ -282,7 +287,7 @@ class Trainer:
         keep = min(self.settings.average, (1 + self.progress.step) / (10 + self.progress.step))
         with torch.no_grad():
             torch._foreach_lerp_(self.averaged, parameters, 1 - keep)
-        return sum(loss for loss, _ in results)
+        return loss
 
     def record(self, shares: Sequence[Batch], loss: float, spent: float) -> None:
         """Count a step and tell of it."""
