@@ -28,7 +28,7 @@ Asking = Generator[list[Request], list[Expansion], None]
 Result = TypeVar("Result")
 
 MOST_ARCS = 48
-"""Ways on from one input token that are remembered, for the probabilities of what was chosen."""
+"""Ways on from one input token that are remembered besides those taken, for the probabilities of what was chosen."""
 
 
 class Search:
@@ -172,7 +172,9 @@ class Search:
             stacks[index + growth.item.span].append(made)
             targets[id(growth) if key is None else key] = made
         arcs = []
-        for growth in done[:MOST_ARCS] if self._posteriors else ():
+        for number, growth in enumerate(done if self._posteriors else ()):
+            if number >= MOST_ARCS and id(growth) not in keys:
+                continue  # what the search goes on from is always remembered: no other way may lead to the end
             key = keys[id(growth)] if id(growth) in keys else decoder.future(growth)
             arcs.append(Arc(growth.parent, growth, targets.get(id(growth) if key is None else key)))
         return Stage(index, live, arcs)

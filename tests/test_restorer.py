@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from restore import Config, RestoreError, Restorer, restore_text, strip_text
+from restore import Config, RestoreError, Restorer, restore_text, search, strip_text
 from restore.decoder import Pin
 
 
@@ -98,6 +98,15 @@ def test_long_texts_are_cut_without_a_trace(fast: Restorer, seed_text: str) -> N
     result = fast.restore(text)
     assert result.undo() == text
     assert len(result.spans) == len(text.split()) + sum(repair.kind == "glued" for repair in result.repairs)
+
+
+@pytest.mark.parametrize("most", [0, 3])
+def test_however_little_is_remembered_there_is_a_way_to_the_end(
+    fast: Restorer, seed_text: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST_ARCS", most)
+    text = " ".join(seed_text.split()[:40])
+    assert fast.channel.strip(fast.restore(text).text) == text
 
 
 def test_options_by_name_or_config() -> None:
