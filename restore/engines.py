@@ -51,7 +51,7 @@ class Engine:
 
 SETTINGS = {
     FAST: Engine(8, 1, Weights()),
-    NEURAL: Engine(4, 2, Weights(end=0.0, quote=-2.0, live=6.0, margin=6.0)),
+    NEURAL: Engine(4, 2, Weights(end=0.0, quote=-2.0, capital=0.7, live=6.0, margin=6.0)),
     HF: Engine(4, 1, Weights(live=12.0)),
 }
 """Chosen on the odd-numbered development documents; but for Hugging Face models, of which each is another."""
