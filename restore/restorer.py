@@ -335,7 +335,7 @@ class Restorer:
 
     def _judge(self, tokens: Sequence[SourceToken]) -> float:
         """Return the score of the best restoration of a few tokens, in nats, by the fast engine."""
-        search = Search(self._judging, TokenStream(tokens))
+        search = Search(self._judging, TokenStream(tokens), posteriors=False)
         drive(search, self._judging.model)
         return search.score
 

@@ -72,7 +72,7 @@ SHELLS = {
 @pytest.mark.parametrize("shell", list(SHELLS))
 def test_the_shell_itself_completes(shell: str, tmp_path: Path) -> None:
     if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
+        pytest.skip(f"{shell} is not installed: install Debian's package {shell} to run this")
     script = tmp_path / "restore"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m restore "$@"\n')
     script.chmod(0o755)
