@@ -37,6 +37,8 @@ FORMAT, VERSION = "restore-calibration", 1
 FILE = "calibration.json"
 CHANNEL = "nltk"
 """The channel whose curves serve those that have none of their own."""
+LEAST_OFFER = 1e-3
+"""What a model offers with less probability is taken to have this: it is not remembered."""
 EDGE = 1e-6
 """Posteriors are kept so far from 0 and 1 before their logit is taken."""
 
@@ -109,26 +111,29 @@ def logit(chance: float) -> float:
 class Rule:
     """How probable it is that a word of one kind was dropped from a gap, and from where that is worth a warning.
 
-        logit(probability) = intercept + posterior_weight * logit(posterior) + cue_weight * cue
+        logit(probability) = intercept + posterior_weight * logit(posterior) + cue_weight * cue + offer_weight * logit(offer)
 
     Attributes:
-        intercept, posterior_weight, cue_weight: fitted with the curves.
+        intercept, posterior_weight, cue_weight, offer_weight: fitted with the curves.
         threshold: the probability from which a gap is flagged.
     """
 
     intercept: float = 0.0
     posterior_weight: float = 1.0
     cue_weight: float = 0.0
+    offer_weight: float = 0.0
     threshold: float = 0.5
 
-    def chance(self, posterior: float, cue: float = 0.0) -> float:
+    def chance(self, posterior: float, cue: float = 0.0, offer: float = 0.0) -> float:
         """Return the probability.
 
         Args:
             posterior: the search's, of any word of the kind in the gap.
             cue: what the words around it say, in log odds.
+            offer: the model's, of any word of the kind, given what is before it alone.
         """
         odds = self.intercept + self.posterior_weight * logit(posterior) + self.cue_weight * cue
+        odds += self.offer_weight * logit(max(offer, LEAST_OFFER))
         return round(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), 6)
 
 

@@ -28,6 +28,9 @@ from restore.units import SENTENCE_ENDS
 READ = 256
 """How much of a token the model reads, in characters: a token of a megabyte is a unit like any other."""
 
+OFFERED = 16
+"""Insertions that a model is asked for at one place, beyond as many as the beam is wide."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -75,10 +78,36 @@ class Step:
         self.position = position  # after it
 
 
+class Offer(NamedTuple):
+    """What a model held likeliest to be inserted at one place in a gap, linked to what it did at the place before.
+
+    Attributes:
+        before: the place before in the same gap, or None.
+        node: the trie of what may be inserted.
+        best: (child, log-probability) of its best children, in nats.
+    """
+
+    before: Offer | None
+    node: Trie[Any]
+    best: Sequence[tuple[int, float]]
+
+
 class Hypothesis:
     """A partial restoration: its score, where it stands in grammar and trie, and its last step."""
 
-    __slots__ = ("inserted", "left", "node", "origin", "pending", "position", "score", "state", "step", "within")
+    __slots__ = (
+        "inserted",
+        "left",
+        "node",
+        "offer",
+        "origin",
+        "pending",
+        "position",
+        "score",
+        "state",
+        "step",
+        "within",
+    )
 
     def __init__(
         self,
@@ -92,8 +121,10 @@ class Hypothesis:
         node: Trie[Any] | None = None,
         within: str = "",
         origin: Hypothesis | None = None,
+        offer: Offer | None = None,
     ) -> None:
         self.origin = origin or self  # the hypothesis that it grew from in this gap
+        self.offer = offer
         self.score = score
         self.state = state
         self.pending = pending
@@ -104,11 +135,13 @@ class Hypothesis:
         self.node = node  # inside a unit of several ids, the trie of what is left of it
         self.within = within  # "form" or "insertion", if inside one
 
-    def take(self, expansion: Expansion) -> None:
-        """Move on to where the model has fed what was pending."""
+    def take(self, request: Request, expansion: Expansion) -> None:
+        """Move on to where the model has fed what was pending, and remember what it offers to insert there."""
         self.state, self.pending = expansion.state, None
         if expansion.passed:
             self.score += sum(expansion.passed)
+        if self.node is None and request.insertions is not None:
+            self.offer = Offer(self.offer, request.insertions, expansion.insertions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +211,7 @@ class Decoder:
                 forms = self.form_trie(tokens, index, position)
             if pin is not None:
                 insertions, forms = self._pinned(pin, hypothesis, insertions, forms)
-        return Request(hypothesis.state, hypothesis.pending, insertions, forms, self.beam + 8)
+        return Request(hypothesis.state, hypothesis.pending, insertions, forms, self.beam + OFFERED)
 
     def _pinned(
         self, pin: Pin, hypothesis: Hypothesis, insertions: Trie[Any] | None, forms: Trie[Any] | None
@@ -420,7 +453,7 @@ class Decoder:
                 run, after = forced_run(growth.node, growth.child)
             return Hypothesis(
                 growth.score, parent.state, run if len(run) > 1 else pending, parent.position, parent.step, parent.left,
-                parent.inserted, after, growth.within, parent.origin,
+                parent.inserted, after, growth.within, parent.origin, parent.offer,
             )  # fmt: skip
         if isinstance(item, Form):
             text = item.text if parent.position.touching else " " + item.text
@@ -431,8 +464,9 @@ class Decoder:
         position = parent.position.after(item, inserted < MAX_INSERTIONS)
         step = Step(parent.step, item, item.text, position)
         return Hypothesis(
-            growth.score, parent.state, pending, position, step, parent.left, inserted, origin=parent.origin
-        )
+            growth.score, parent.state, pending, position, step, parent.left, inserted,
+            origin=parent.origin, offer=parent.offer,
+        )  # fmt: skip
 
     def ends_text(self, growth: Growth) -> bool:
         """Tell whether a text may end after a completed insertion."""

@@ -9,8 +9,9 @@ again can be pointed at. A flag has one of these kinds:
     quotation   quotation marks: they put words into somebody's mouth                     always, where put in
     uncertain   an insertion below the least confidence, without which the text would not stand
 
-How probable a dropped word is follows from the search's posterior of such words in that gap and from the words around it
-(`restore.cues`), by a rule that is fitted with the calibration. `flag_words.json` has the words.
+How probable a dropped word is follows from the search's posterior of such words in that gap, from how probable the model
+holds them given what is before them, and from the words around (`restore.cues`), by a rule that is fitted with the
+calibration. `flag_words.json` has the words.
 """
 
 from __future__ import annotations
@@ -155,8 +156,15 @@ class FlagFinder:
 
     def posteriors(self, choice: Choice) -> dict[str, float]:
         """Return the search's posterior of a word of each kind in a gap, for the kinds that the channel drops."""
+        return self._sums(choice.units)
+
+    def offers(self, choice: Choice) -> dict[str, float]:
+        """Return likewise how probable the model holds such a word, given what is before it alone."""
+        return self._sums(choice.offers)
+
+    def _sums(self, units: Mapping[str, float]) -> dict[str, float]:
         sums = dict.fromkeys(self._kinds, 0.0)
-        for unit, chance in choice.units.items():
+        for unit, chance in units.items():
             found = self._units.get(unit)
             if found is not None:
                 sums[found[0]] += chance
@@ -170,8 +178,11 @@ class FlagFinder:
         choice: Choice | None,
         cues: Mapping[str, float],
     ) -> Iterator[Flag]:
-        sums = self.posteriors(choice) if choice is not None else {}
-        chances = {kind: self._rules[kind].chance(total, cues.get(kind, 0.0)) for kind, total in sums.items()}
+        chances: dict[str, float] = {}
+        if choice is not None:
+            offers = self.offers(choice)
+            for kind, total in self.posteriors(choice).items():
+                chances[kind] = self._rules[kind].chance(total, cues.get(kind, 0.0), offers[kind])
         put_in: set[str] = set()
         for decision in gap:
             kind, word = self._units.get(decision.what.text if decision.what is not None else "", ("", ""))

@@ -12,10 +12,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from restore.decoder import Decoder, Growth, Hypothesis, Step, Weights, steps_between
+from restore.calibration import LEAST_OFFER
+from restore.decoder import Decoder, Growth, Hypothesis, Offer, Step, Weights, steps_between
 from restore.lattice.gaps import Insertion
 
 MOST_ALTERNATIVES = 8
@@ -51,11 +52,14 @@ class Choice:
         gaps: contents of the gap, as tuples of units.
         forms: forms of the token (or of the tokens that a joint form spans).
         units: each unit's posterior of being in the gap.
+        offers: what the model offers to insert, taken or not: each unit's probability given the text before it alone,
+            summed over the places in the gap as it was chosen.
     """
 
     gaps: tuple[tuple[tuple[str, ...], float], ...]
     forms: tuple[tuple[str, float], ...]
     units: dict[str, float]
+    offers: dict[str, float] = field(default_factory=dict)
 
 
 def consensus(stages: Sequence[Stage], ends: Sequence[Hypothesis], decoder: Decoder) -> tuple[list[Step], list[Choice]]:
@@ -107,7 +111,8 @@ def _trace(
             assert made is not None
             part.append(made)
         steps.append(part)
-        chosen.extend([choices[best[place][2]]] * (1 if arc.growth is None else arc.growth.item.span))
+        choice = replace(choices[best[place][2]], offers=offered(arc.parent.offer))
+        chosen.extend([choice] * (1 if arc.growth is None else arc.growth.item.span))
         place = id(origin)
     return [step for part in reversed(steps) for step in part], chosen[::-1]
 
@@ -183,6 +188,29 @@ def _weigh(stage: Stage, chances: list[float], weights: Weights) -> tuple[Choice
         dict(units),
     )
     return choice, worths
+
+
+def offered(last: Offer | None) -> dict[str, float]:
+    """Return the probability of each unit that a model offers to insert in a gap, summed over its places.
+
+    Units that begin alike share the probability of their beginning.
+
+    Args:
+        last: the gap's last place.
+    """
+    sums: dict[str, float] = defaultdict(float)
+    while last is not None:
+        for child, logprob in last.best:
+            chance = math.exp(logprob)
+            if chance < LEAST_OFFER:
+                break
+            texts = {item.text for item, _ in last.node.items[child]}
+            if (longer := last.node.next[child]) is not None:
+                texts.update(item.text for item in longer.all())
+            for text in texts:
+                sums[text] += chance / len(texts)
+        last = last.before
+    return dict(sums)
 
 
 def _threshold(step: Step, weights: Weights) -> float:

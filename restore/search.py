@@ -200,7 +200,7 @@ class Search:
             expansions = yield requests
             growing: list[Growth] = []
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
-                hypothesis.take(expansion)
+                hypothesis.take(request, expansion)
                 if hypothesis.node is None:
                     seen.extend(expansion.forms)
                 decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done)
@@ -225,7 +225,7 @@ class Search:
             expansions = yield requests
             growing: list[Growth] = []
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
-                hypothesis.take(expansion)
+                hypothesis.take(request, expansion)
                 floor = decoder.floor([hypothesis.score for hypothesis in whole])
                 decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
             ending = [growth for growth in growing if growth.item is not None and decoder.ends_text(growth)]

@@ -150,7 +150,7 @@ def test_ranks_and_risk() -> None:
 
 def test_rules_keep_to_their_budget() -> None:
     gaps = [
-        SenseGap("negation", float(cue) > 1.2, 0.001, float(cue), False)
+        SenseGap("negation", float(cue) > 1.2, 0.001, float(cue), 0.0, False)
         for cue in np.random.default_rng(1).normal(size=2000)
     ]
     rule = fit_rules([gaps], [2000], [1.0])["negation"]
@@ -158,6 +158,19 @@ def test_rules_keep_to_their_budget() -> None:
     assert len(flagged) <= 0.019 * 2000
     assert all(gap.wanted for gap in flagged)
     assert Rule().chance(0.3) == pytest.approx(0.3)
+
+
+def test_rules_weigh_what_tells() -> None:
+    draw = np.random.default_rng(1)
+    gaps = [
+        SenseGap("negation", bool(draw.random() < offer), 1e-6, 0.0, float(offer), False)
+        for offer in draw.beta(0.2, 4, size=4000)
+    ]
+    rule = fit_rules([gaps], [4000], [1.0])["negation"]
+    assert rule.cue_weight == 0
+    assert rule.offer_weight == pytest.approx(1, abs=0.25)
+    assert rule.chance(1e-6, 0.0, 0.3) == pytest.approx(0.3, abs=0.06)
+    assert rule.chance(1e-6, 0.0, 0.0) == rule.chance(1e-6, 0.0, 0.0005)
 
 
 def test_trains_from_files(tmp_path: Path) -> None:

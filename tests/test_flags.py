@@ -84,7 +84,7 @@ def test_cues_learn_what_stands_around_a_negation(tmp_path: Path) -> None:
     odds = Cues.open(tmp_path / "cues").log_odds(["agency", "find", "anything", "border"])["negation"]
     assert len(odds) == 5
     assert max(odds) == odds[1]
-    flat = FlagFinder({"negation": Rule(0, 0, 1, 0.3)}, Cues.open(tmp_path / "cues"), lambda word: True)
+    flat = FlagFinder({"negation": Rule(0, 0, 1, threshold=0.3)}, Cues.open(tmp_path / "cues"), lambda word: True)
     choices = [Choice((((), 1.0),), (), {})] * 5
     words = ["agency", "find", "anything", "border"]
     found = list(flat.find([nothing(place, 9 * place) for place in range(5)], choices, words))
@@ -97,6 +97,22 @@ def test_examples_of_dropped_words() -> None:
     assert len(whole) == len(start) == len(label)
     assert [int(bits) for bits in kept] == [0b101, 0b100, 0, 0, 0b10]  # agree, never, met, u, may
     assert keys([])[0].size == 2 * REACH
+
+
+def test_what_the_model_offers_counts_where_the_search_did_not_take_it() -> None:
+    rules = {"negation": Rule(posterior_weight=0.0, offer_weight=1.0, threshold=0.2)}
+    found = FlagFinder(rules, None, lambda word: True)
+    for offers, flagged in (({" no": 0.15, " not": 0.1, " the": 0.6}, True), ({" not": 0.1}, False), ({}, False)):
+        choice = Choice((((), 0.9),), (), {" the": 0.1}, offers)
+        assert bool(list(found.find([nothing(0, 6)], [choice], ["found"]))) == flagged
+
+
+def test_offers_are_probabilities_of_what_may_stand_there(fast: Restorer) -> None:
+    result = fast.restore("official said plan work")
+    assert all(chance > 0 for choice in result.choices for chance in choice.offers.values())
+    before_plan = result.choices[2].offers
+    assert before_plan[" the"] > before_plan[" they"] > 0
+    assert " they" not in result.text
 
 
 def test_counts_of_what_turned(fast: Restorer) -> None:

@@ -6,7 +6,7 @@ decoder builds tries of ids by asking the model to `encode` units, and walks the
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -53,6 +53,13 @@ class Trie(Generic[Item]):
         bonuses += [following.potential for following in self.next if following is not None]
         self.potential: float = max(bonuses, default=0.0)
         self.cache: Any = None
+
+    def all(self) -> Iterator[Item]:
+        """Yield all items that are in it."""
+        for ended, following in zip(self.items, self.next, strict=True):
+            yield from (item for item, _ in ended)
+            if following is not None:
+                yield from following.all()
 
 
 def pieces_of(pending: int | tuple[int, ...] | None) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
@@ -10,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.calibration import EDGE, Curve, Rule, logit
+from restore.calibration import EDGE, LEAST_OFFER, Curve, Rule, logit
 from restore.decisions import INSERTED, KINDS
 from restore.evaluation.decisions import Event
 
@@ -158,6 +157,25 @@ def _best(posteriors: Array, right: Array, weights: Array, documents: Array) -> 
     return min(losses, key=lambda fit: losses[fit])(posteriors, right, weights)
 
 
+def _rule(posterior: Array, cue: Array, offer: Array, wanted: Array, weight: Array) -> Rule:
+    """Fit the weights of a rule; evidence that there is none of, or that would speak against itself, has none."""
+    features = {
+        "posterior_weight": np.array([logit(chance) for chance in posterior]),
+        "cue_weight": cue,
+        "offer_weight": np.array([logit(max(chance, LEAST_OFFER)) for chance in offer]),
+    }
+    used = ["posterior_weight", *(["cue_weight"] if cue.any() else []), *(["offer_weight"] if offer.any() else [])]
+    while True:
+        columns = [np.ones_like(cue), *(features[name] for name in used)]
+        intercept, *fitted = fit_logistic(np.stack(columns, axis=1), wanted, weight).tolist()
+        below = [name for name, value in zip(used, fitted, strict=True) if value < 0]
+        if not below:
+            break
+        used.remove(below[0])
+    weights = dict.fromkeys(features, 0.0) | dict(zip(used, fitted, strict=True))
+    return Rule(round(intercept, 4), **{name: round(value, 4) for name, value in weights.items()})
+
+
 class SenseGap(NamedTuple):
     """One gap and one kind of flag.
 
@@ -166,6 +184,7 @@ class SenseGap(NamedTuple):
         wanted: whether the original had a word of the kind there.
         posterior: the search's, of a word of the kind.
         cue: what the words around it say, in log odds.
+        offer: the model's probability of such a word, given what is before it alone.
         put_in: whether the restored text has a word of the kind there.
     """
 
@@ -173,6 +192,7 @@ class SenseGap(NamedTuple):
     wanted: bool
     posterior: float
     cue: float
+    offer: float
     put_in: bool
 
 
@@ -189,18 +209,16 @@ def fit_rules(
     rules = {}
     for kind, budget in BUDGETS.items():
         table = [
-            (logit(gap.posterior), gap.cue, gap.wanted, gap.put_in, weight)
+            (gap.posterior, gap.cue, gap.offer, gap.wanted, gap.put_in, weight)
             for gaps, weight in zip(documents, weights, strict=True)
             for gap in gaps
             if gap.kind == kind
         ]
-        if not any(row[2] for row in table):
+        posterior, cue, offer, wanted, put_in, weight = np.array(table, dtype=np.float64).reshape(-1, 6).T
+        if not wanted.any():
             continue
-        posterior, cue, wanted, put_in, weight = np.array(table, dtype=np.float64).T
-        columns = [np.ones_like(posterior), posterior, *([cue] if cue.any() else [])]
-        beta = [*fit_logistic(np.stack(columns, axis=1), wanted, weight).tolist(), 0.0][:3]
-        rule = Rule(*(round(value, 4) for value in beta))
-        chances = np.array([rule.chance(1 / (1 + math.exp(-p)), c) for p, c in zip(posterior, cue, strict=True)])
+        rule = _rule(posterior, cue, offer, wanted, weight)
+        chances = np.array([rule.chance(*gap) for gap in zip(posterior, cue, offer, strict=True)])
         allowed = budget * float(np.dot(words, weights)) / 100 - float(weight[put_in > 0].sum())
         free = np.argsort(-chances[put_in == 0], kind="stable")
         upto = np.searchsorted(np.cumsum(weight[put_in == 0][free]), allowed)
