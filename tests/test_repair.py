@@ -50,6 +50,31 @@ def test_dropped_words_told_apart_stand_as_they_are(fast: Restorer) -> None:
     assert strip_text(result.text) == "official said aware president"
 
 
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("phenomenon child soldier deprived ofthe right simply child order", "of the"),
+        ("took floor would call onthe phone would go perch", "on the"),
+        ("going keep eye star weare going keep foot ground", "we are"),
+    ],
+)
+def test_mends_two_glued_words_that_the_channel_drops(fast: Restorer, text: str, pair: str) -> None:
+    assert list(repairs(fast, text).values()) == [pair]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "paul offit new book called autism",
+        "cia deputy director michael morell praised mendez",
+        "minister said hereby therefore moreover thereof",
+        "find owner domain search whois record address",
+    ],
+)
+def test_spares_names_and_rare_words_that_two_dropped_words_spell(fast: Restorer, text: str) -> None:
+    assert repairs(fast, text) == {}
+
+
 @pytest.mark.xfail(strict=True, reason="the lexicon has Morea, and the search cannot tell that from the glued pair")
 def test_mends_a_glued_pair_that_is_a_rare_name(fast: Restorer) -> None:
     assert repairs(fast, "benefit drug law reform read morea 2014 memo head department") == {"morea": "more a"}
