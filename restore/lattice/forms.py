@@ -180,12 +180,13 @@ class FormFinder:
         for clitic in CLITICS:
             if word.endswith(clitic) and len(word) > len(clitic):
                 return _normalised((form + clitic, share) for form, share in self._cased(word[: -len(clitic)]))
-        for joiner in self._channel.keep:
+        for joiner in dict.fromkeys((*self._channel.keep, "-")):
             if joiner in word.strip(joiner):
-                parts = [self._best_case(part) if part else "" for part in word.split(joiner)]
-                joined = joiner.join(parts)
+                parts = word.split(joiner)
+                joined = joiner.join(self._best_case(part) if part else "" for part in parts)
+                title = joiner.join(part[:1].upper() + part[1:] for part in parts)
                 first = joined[:1].upper() + joined[1:]
-                return [(first, 0.1), (word, 0.1), (joined, 0.8)]
+                return [(first, 0.1), (word, 0.1), (title, 0.1), (word[:1] + title[1:], 0.03), (joined, 0.67)]
         return []
 
     def _best_case(self, word: str) -> str:
