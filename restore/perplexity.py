@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from restore.models.base import Encoded, LanguageModel, Request, Trie
@@ -26,15 +28,28 @@ def perplexity(model: LanguageModel, source: str, text: str) -> float | None:
     """
     tokens = source.split()
     window = model.window
-    if window is not None:
+    if window is None:
+        total, count = _measure(model, tokens, text, sys.maxsize)
+    else:
         tokens = tokens[: window.width]
-    state: Any = model.begin(tokens)
+        total, count = _measure(model, tokens, text, 2 * len(tokens))
+    return math.exp(-total / count) if count else None
+
+
+def log_probability(model: LanguageModel, text: str) -> float:
+    """Return ln P of a short text by itself, by a language model that is shown no source."""
+    return _measure(model, (), text, sys.maxsize)[0]
+
+
+def _measure(model: LanguageModel, source: Sequence[str], text: str, most: int) -> tuple[float, int]:
+    """Return ln P of a text, up to so many words of it, and the number of units."""
+    state: Any = model.begin(source)
     pending: int | None = None
     total, count, words = 0.0, 0, 0
     units = segment(text)
     for place, (unit, initial) in enumerate(zip(units, sentence_starts(units), strict=True)):
         words += is_word(unit)
-        if window is not None and words > 2 * len(tokens):
+        if words > most:
             break
         touched = place + 1 < len(units) and units[place + 1][:1].isalnum()
         encoded = model.encode(unit, initial=initial, touched=touched, logprob=UNKNOWN)
@@ -44,4 +59,4 @@ def perplexity(model: LanguageModel, source: str, text: str) -> float | None:
             state, pending = answer.state, piece
             total += float(answer.forms[0])
         count += encoded is not None
-    return math.exp(-total / count) if count else None
+    return total, count

