@@ -96,11 +96,11 @@ class Hypothesis:
     """A partial restoration: its score, where it stands in grammar and trie, and its last step."""
 
     __slots__ = (
+        "_origin",
         "inserted",
         "left",
         "node",
         "offer",
-        "origin",
         "pending",
         "position",
         "score",
@@ -123,7 +123,7 @@ class Hypothesis:
         origin: Hypothesis | None = None,
         offer: Offer | None = None,
     ) -> None:
-        self.origin = origin or self  # the hypothesis that it grew from in this gap
+        self._origin = origin  # not itself: a circle would wait in memory for the garbage collector
         self.offer = offer
         self.score = score
         self.state = state
@@ -134,6 +134,11 @@ class Hypothesis:
         self.inserted = inserted
         self.node = node  # inside a unit of several ids, the trie of what is left of it
         self.within = within  # "form" or "insertion", if inside one
+
+    @property
+    def origin(self) -> Hypothesis:
+        """The hypothesis that it grew from in this gap."""
+        return self._origin or self
 
     def take(self, request: Request, expansion: Expansion) -> None:
         """Move on to where the model has fed what was pending, and remember what it offers to insert there."""
