@@ -96,18 +96,8 @@ class Hypothesis:
     """A partial restoration: its score, where it stands in grammar and trie, and its last step."""
 
     __slots__ = (
-        "_origin",
-        "inserted",
-        "left",
-        "node",
-        "offer",
-        "pending",
-        "position",
-        "score",
-        "state",
-        "step",
-        "within",
-    )
+        "_origin", "inserted", "left", "node", "offer", "pending", "position", "score", "state", "step", "within",
+    )  # fmt: skip
 
     def __init__(
         self,
