@@ -25,7 +25,7 @@ from restore.lattice.gaps import ENDED
 from restore.models.base import Window
 from restore.source import TokenStream
 
-LEAD = 20
+LEAD = 32
 """Input tokens by which a window begins early: what it finds there is thrown away."""
 TAIL = 18
 """Input tokens by which a window goes on late."""

@@ -151,6 +151,14 @@ def test_ordinary_words_are_cased_by_their_place() -> None:
     assert [unit.text for unit in casing.settled(walked)][1:] == ["Department", "of", "department", "Department"]
 
 
+def test_rare_words_are_cased_by_their_document() -> None:
+    """The lexicon has too few of them to know that they are names."""
+    casing = Casing(default_lexicon())
+    walked, choices = steps("Cedillo", "Pereira", "said", "pereira", "'s", "Pereira")
+    casing.observe(walked, choices)
+    assert [unit.text for unit in casing.settled(walked)] == ["Cedillo", "Pereira", "said", "Pereira", "'s", "Pereira"]
+
+
 def test_streaming_gives_the_same_text(fast: Restorer, seed_text: str) -> None:
     text = " ".join([seed_text] * 2)
     pieces = list(Restorer(engine="fast", repair=False).stream(text))

@@ -135,7 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.guided:
             guided(check, seeds, int(options.seconds), options.seed, options.finds)
         count, found = fuzz(check, seeds, options.seconds, options.seed)
-        print(f"{options.target}: {count:,} inputs in {options.seconds:.0f} s, seed {options.seed}", flush=True)  # noqa: T201
+        spent = f"{options.seconds:.0f} s ({time.process_time():.0f} s of processor time)"
+        print(f"{options.target}: {count:,} inputs in {spent}, seed {options.seed}", flush=True)  # noqa: T201
         if found is None:
             return 0
         options.finds.mkdir(parents=True, exist_ok=True)
