@@ -89,22 +89,15 @@ def read_source(text: str, channel: Channel) -> Iterator[SourceToken]:
         piece, start, end = match.group(), match.start(), match.end()
         break_before = last > 0 and text.count("\n", last, start) > 1
         last = end
-        if _whole(channel, piece):
+        if channel.is_word(piece):
             yield SourceToken("", piece, "", start, end, True, break_before)
             continue
         before, core, after = _outer(piece)
-        word = bool(core) and _whole(channel, core)
+        word = bool(core) and channel.is_word(core)
         # A mark that the channel would have kept inside the word belongs to an opaque core.
         if word and [token.start for token in channel.tokens(piece)] not in ([len(before)], []):
             before, core, after, word = "", piece, "", False
         yield SourceToken(before, core, after, start, end, word, break_before)
-
-
-def _whole(channel: Channel, piece: str) -> bool:
-    """Tell whether the channel takes a piece for one word."""
-    # Not by a full match: where there is none, `re` may try every way to get there.
-    found = channel.word.match(piece)
-    return found is not None and found.end() == len(piece)
 
 
 def _outer(piece: str) -> tuple[str, str, str]:

@@ -21,9 +21,9 @@ Maker = Callable[[str, int], Restorer]
 
 HOSTILE = [
     "they", "being", "can", "us", "u", "uses", "s", "don", "I", "café", "Orfèvres", "AT&T", "o'rourke", "6", "000", "2014",
-    "a.m.", "U.S.", "a@b.example", "https://example.com/a?b=c", "İ", "ß", "ﬁ", "Ǆ", "東京", "😀", "\u202e", "\u0301", "-", "--",
-    "'", '"', "(", ")", "...", "non-violent", "rock'n'roll", "'tis", "x'", "\x07", "\u2028", "men's", "polici", "aes", "ies",
-    "ss", "oused", "ational", "<script>", "\\", "%%%", "mcdonald", "iphone", "4th", "covid19", "a" * 80, "ves", "wa", "ha",
+    "a.m.", "U.S.", "a@b.example", "https://example.com/a?b=c", "İ", "nearlİy", "ß", "ﬁ", "Ǆ", "東京", "😀", "\u202e", "\u0301",
+    "-", "--", "'", '"', "(", ")", "...", "non-violent", "rock'n'roll", "'tis", "x'", "\x07", "\u2028", "men's", "polici",
+    "aes", "ies", "ss", "oused", "ational", "<script>", "\\", "%%%", "mcdonald", "iphone", "4th", "covid19", "a" * 80, "ves", "wa", "ha",
 ]  # fmt: skip
 
 LEXICON = default_lexicon()
@@ -55,6 +55,7 @@ def check_history(result: Restoration) -> None:
 
 @pytest.mark.parametrize("name", channel_names())
 @thorough
+@example(text="nearl\u0130y \u0130", beam=2)
 @given(text=anything, beam=st.sampled_from([2, 3]))
 def test_stripping_the_restored_text_gives_the_input(name: str, by_chance: Maker, text: str, beam: int) -> None:
     restorer = by_chance(name, beam)

@@ -19,6 +19,10 @@ else:
 
 ORDERS = ("drop-map", "map-drop")
 
+CAPITAL_DOTTED_I = "\u0130"
+DOTTED_I = CAPITAL_DOTTED_I.lower()
+"""`i` and a dot above (U+0307): the only letter that becomes two characters in lower case."""
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -98,6 +102,21 @@ class Channel:
     def word_map(self) -> WordMap:
         """The word map itself, loaded on first use."""
         return word_map(self.map)
+
+    def is_word(self, piece: str) -> bool:
+        """Tell whether a piece is one word for the channel, as it is or before its capitals were lost.
+
+        The two differ for one letter alone: `İ` becomes two characters in lower case, of which the second is no letter
+        (Unicode Standard, SpecialCasing.txt).
+        """
+        if self._matches(piece):
+            return True
+        return self.lowercase and DOTTED_I in piece and self._matches(piece.replace(DOTTED_I, CAPITAL_DOTTED_I))
+
+    def _matches(self, piece: str) -> bool:
+        # Not by a full match: where there is none, `re` may try every way to get there.
+        found = self.word.match(piece)
+        return found is not None and found.end() == len(piece)
 
     def image(self, run: str) -> str | None:
         """Return the token that one whole word becomes, or None if the channel drops it.

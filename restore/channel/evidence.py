@@ -139,7 +139,7 @@ def _impossible(pieces: Sequence[str], channel: Channel, sources: Sources) -> st
 
 
 def _may_leave(channel: Channel, piece: str, sources: Sources) -> bool:
-    if channel.word.fullmatch(piece) is None or (channel.lowercase and piece != piece.lower()):
+    if not channel.is_word(piece) or (channel.lowercase and piece != piece.lower()):
         return False
     if len(piece) > LONGEST:
         return True

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 COLORS = ("auto", "always", "never")
 
 NO_FILES = "{words!r} is no file; restore reads a file, or words from a pipe: echo '{words}' | restore"
+MOST_QUOTED = 200
+"""How much an error repeats of what was given, in characters."""
 NO_SUCH = "{other!r} is no file; if the result is to go there: restore {file} -o {other}"
 TABLES = (".jsonl", ".ndjson", ".csv", ".tsv")
 TABLE = "{path} is a table by its name, and was taken for one text; to restore its rows: restore batch {path} -o OUT"
@@ -39,7 +42,7 @@ class _TextCommand(click.Command):
             words = [str(ctx.params["file"]), *ctx.args]
             given = " ".join(words)
             if " " in given and not any(os.path.exists(word) for word in words):
-                raise click.UsageError(NO_FILES.format(words=given))
+                raise click.UsageError(NO_FILES.format(words=shorten(given, MOST_QUOTED, placeholder=" ...")))
             if len(words) == 2 and os.path.exists(words[0]) and not os.path.exists(words[1]):
                 raise click.UsageError(NO_SUCH.format(file=words[0], other=words[1]))
             if ctx.args:

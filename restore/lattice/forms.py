@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from restore.channel import Channel
+from restore.channel.channel import CAPITAL_DOTTED_I, DOTTED_I
 from restore.lexicon import Entry, Lexicon
 from restore.terms import index_terms
 from restore.units import CLITICS
@@ -201,7 +202,8 @@ class FormFinder:
         """Search for any string that the channel turns into the token, where no real word is known to."""
         found: dict[str, float] = {}
         for candidate in self._channel.word_map.candidates(token):
-            for form in (candidate, candidate[:1].upper() + candidate[1:], candidate.upper()):
+            spelled = candidate.replace(DOTTED_I, CAPITAL_DOTTED_I)  # elsewhere the dot would part the word
+            for form in (candidate, spelled, candidate[:1].upper() + candidate[1:], candidate.upper()):
                 if form not in found and self.makes(form, [token]):
                     found[form] = math.exp(UNKNOWN - 0.5 * len(found))
             if len(found) >= 6:

@@ -153,9 +153,9 @@ class Command:
             [*command, "--beam", "1"], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
         )
 
-    def __call__(self, *args: object, **options: Any) -> tuple[int, str]:
+    def __call__(self, *args: object, timeout: float = 120, **options: Any) -> tuple[int, str]:
         process = self.start(*args, **options)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=timeout)
         assert out == b""
         return process.returncode, err.decode()
 
