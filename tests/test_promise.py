@@ -23,7 +23,8 @@ HOSTILE = [
     "they", "being", "can", "us", "u", "uses", "s", "don", "I", "café", "Orfèvres", "AT&T", "o'rourke", "6", "000", "2014",
     "a.m.", "U.S.", "a@b.example", "https://example.com/a?b=c", "İ", "nearlİy", "ß", "ﬁ", "Ǆ", "東京", "😀", "\u202e", "\u0301",
     "-", "--", "'", '"', "(", ")", "...", "non-violent", "rock'n'roll", "'tis", "x'", "\x07", "\u2028", "men's", "polici",
-    "aes", "ies", "ss", "oused", "ational", "<script>", "\\", "%%%", "mcdonald", "iphone", "4th", "covid19", "a" * 80, "ves", "wa", "ha",
+    "aes", "ies", "ss", "oused", "ational", "<script>", "\\", "%%%", "mcdonald", "iphone", "4th", "covid19", "a" * 80, "ves",
+    "wa", "ha",
 ]  # fmt: skip
 
 LEXICON = default_lexicon()
