@@ -1,9 +1,10 @@
-"""How fast `restore batch` is: by workers, by format, and what memory it takes as the input grows.
+"""How fast `restore batch` is: by workers, by nodes, by format, and what memory it takes as the input grows.
 
-    python benchmarks/batch.py ../shared/corpus/dev/news.txt -o benchmarks/results/batch.json
+    python benchmarks/batch.py ../shared/corpus/dev/news.txt -o benchmarks/results/batch.json [--nodes 1 2]
 
-The articles are stripped, and restored by the real command; then tables of many rows are run with an engine that does
-nothing, to see what reading, saving and writing cost by themselves. Every run is a process of its own.
+The articles are stripped, and restored by the real command, with workers and (with the extra `ray`) on clusters of so many
+nodes of one core each, all on this machine; then tables of many rows are run with an engine that does nothing, to see
+what reading, saving and writing cost by themselves. Every run is a process of its own.
 """
 
 from __future__ import annotations
@@ -76,24 +77,8 @@ def with_engine(folder: Path, texts: list[str], workers: int, engine: str) -> di
     """Time the real command on a table, and measure the memory of its processes."""
     import psutil
 
-    source, out = folder / "real.jsonl", folder / f"real-out{workers}.jsonl"
-    if not source.exists():
-        write_table(source, texts)
-    command = [
-        sys.executable,
-        "-m",
-        "restore",
-        "batch",
-        source,
-        "-o",
-        out,
-        "--workers",
-        str(workers),
-        "--engine",
-        engine,
-    ]
     started = time.monotonic()
-    process = subprocess.Popen([*map(str, command), "--part-rows", "4"], stderr=subprocess.PIPE, text=True)
+    process = start(folder, texts, f"real-out{workers}.jsonl", engine, "--workers", str(workers))
     peak: dict[str, float] = {"main": 0, "shared by workers": 0, "private to a worker": 0}
     while process.poll() is None:
         try:
@@ -106,19 +91,50 @@ def with_engine(folder: Path, texts: list[str], workers: int, engine: str) -> di
         except psutil.Error:
             pass
         time.sleep(0.25)
-    assert process.stderr is not None
-    said = process.stderr.read()
-    assert process.returncode == 0, said
-    words = sum(len(text.split()) for text in texts)
-    rate = float(said.rpartition("(")[2].partition(" ")[0].replace(",", ""))
     return {
         "workers": workers,
         "rows": len(texts),
-        "words": words,
+        "words": sum(len(text.split()) for text in texts),
+        "words_per_second": rate_of(process),
         "seconds_in_all": round(time.monotonic() - started, 1),
-        "words_per_second": rate,
         "megabytes": {name: round(size / 1e6, 1) for name, size in peak.items()},
     }
+
+
+def start(folder: Path, texts: list[str], out: str, engine: str, *options: str) -> subprocess.Popen[str]:
+    """Start the real command on a table of the texts."""
+    source = folder / "real.jsonl"
+    if not source.exists():
+        write_table(source, texts)
+    command = [sys.executable, "-m", "restore", "batch", source, "-o", folder / out, "--engine", engine]
+    return subprocess.Popen([*map(str, command), "--part-rows", "4", *options], stderr=subprocess.PIPE, text=True)
+
+
+def rate_of(process: subprocess.Popen[str]) -> float:
+    """Wait for the command, and return the rate that it tells, in words a second."""
+    said = process.communicate()[1]
+    assert process.returncode == 0, said
+    return float(said.rpartition("(")[2].partition(" ")[0].replace(",", ""))
+
+
+def on_a_cluster(folder: Path, texts: list[str], nodes: int, engine: str) -> dict[str, Any]:
+    """Time the real command on a Ray cluster of nodes with one core each."""
+
+    def ray(*arguments: str) -> None:
+        command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", *arguments]
+        environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_MEMORY_MONITOR": "1"}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+
+    options = ["--num-cpus=1", "--object-store-memory=200000000", "--node-ip-address=127.0.0.1"]
+    address = "127.0.0.1:6390"
+    ray("start", "--head", "--port=6390", "--include-dashboard=false", *options)
+    try:
+        for _ in range(1, nodes):
+            ray("start", f"--address={address}", *options)
+        process = start(folder, texts, f"real-out-ray{nodes}.jsonl", engine, "--ray", address)
+        return {"nodes": nodes, "rows": len(texts), "words_per_second": rate_of(process)}
+    finally:
+        ray("stop", "--force")
 
 
 def without_engine(source: Path) -> dict[str, Any]:
@@ -152,6 +168,7 @@ def main() -> None:
     parser.add_argument("--engine", default="fast")
     parser.add_argument("--articles", type=int, default=48, help="how many to restore for each number of workers")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--nodes", type=int, nargs="*", default=[], help="sizes of the Ray clusters to measure on")
     parser.add_argument("--rows", type=int, default=20_000, help="how many rows to run without an engine")
     parser.add_argument("--growth", type=int, nargs="*", default=[2_000, 20_000, 200_000])
     parser.add_argument("--without-engine", action="store_true", help=argparse.SUPPRESS)
@@ -168,6 +185,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}",
         "load_before": os.getloadavg()[0],
         "workers": [],
+        "nodes": [],
         "formats": [],
         "growth": [],
     }
@@ -175,6 +193,9 @@ def main() -> None:
         for workers in options.workers:
             result["workers"].append(with_engine(Path(scratch), texts[: options.articles], workers, options.engine))
             print(result["workers"][-1], flush=True)
+        for nodes in options.nodes:
+            result["nodes"].append(on_a_cluster(Path(scratch), texts[: options.articles], nodes, options.engine))
+            print(result["nodes"][-1], flush=True)
         outputs = {path.read_bytes() for path in Path(scratch).glob("real-out*")}
         assert len(outputs) <= 1, "the outputs differ"
     for name in FORMATS:
