@@ -75,6 +75,7 @@ class FormFinder:
         self._lexicon = lexicon
         self._find = lru_cache(maxsize=1 << 15)(self._token_forms)
         self._given = lru_cache(maxsize=1 << 14)(self._given_form)
+        self._long = lru_cache(maxsize=2)(self._long_forms)  # more of such would fill memory
 
     def forms(self, token: str) -> TokenForms:
         """Return the forms of a token, the most probable first. `single` is never empty.
@@ -210,7 +211,7 @@ class FormFinder:
                 break
         return found
 
-    def _long(self, token: str) -> TokenForms:
+    def _long_forms(self, token: str) -> TokenForms:
         found = [token] if self.makes(token, [token]) else list(self._search(token))[:1]
         if not found:
             return TokenForms(self.kept(token), ())
