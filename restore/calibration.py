@@ -112,9 +112,10 @@ class Rule:
     """How probable it is that a word of one kind was dropped from a gap, and from where that is worth a warning.
 
         logit(probability) = intercept + posterior_weight * logit(posterior) + cue_weight * cue + offer_weight * logit(offer)
+                             + tag_weight * logit(tagged)
 
     Attributes:
-        intercept, posterior_weight, cue_weight, offer_weight: fitted with the curves.
+        intercept, posterior_weight, cue_weight, offer_weight, tag_weight: fitted with the curves.
         threshold: the probability from which a gap is flagged.
     """
 
@@ -122,18 +123,20 @@ class Rule:
     posterior_weight: float = 1.0
     cue_weight: float = 0.0
     offer_weight: float = 0.0
+    tag_weight: float = 0.0
     threshold: float = 0.5
 
-    def chance(self, posterior: float, cue: float = 0.0, offer: float = 0.0) -> float:
+    def chance(self, posterior: float, cue: float = 0.0, offer: float = 0.0, tagged: float = 0.0) -> float:
         """Return the probability.
 
         Args:
             posterior: the search's, of any word of the kind in the gap.
             cue: what the words around it say, in log odds.
             offer: the model's, of any word of the kind, given what is before it alone.
+            tagged: the tagger's, given the stripped text on both sides.
         """
         odds = self.intercept + self.posterior_weight * logit(posterior) + self.cue_weight * cue
-        odds += self.offer_weight * logit(max(offer, LEAST_OFFER))
+        odds += self.offer_weight * logit(max(offer, LEAST_OFFER)) + self.tag_weight * logit(max(tagged, LEAST_OFFER))
         return round(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), 6)
 
 

@@ -22,7 +22,9 @@ from restore.lattice.forms import MAX_LENGTH, Form, FormFinder, capitalised
 from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
 from restore.models.base import Encoded, Expansion, LanguageModel, Request, Trie
 from restore.models.runs import forced_run
+from restore.opinion import NOTHING, Opinion, Tagger, TagWeights, with_insertion
 from restore.source import SourceToken, TokenStream
+from restore.tags import Mark
 from restore.units import SENTENCE_ENDS
 
 READ = 256
@@ -49,6 +51,7 @@ class Weights:
         scale: what log-probabilities are multiplied by for posteriors: summed ones are too sure of themselves.
         word_threshold, mark_threshold: from which posterior an inserted word, or mark, is worth having.
         path: what a nat of a reading's likelihood is worth beside its units' posteriors.
+        tags: what the tagger's opinion is worth beside the model's.
     """
 
     insertion: float = 0.0
@@ -64,6 +67,7 @@ class Weights:
     word_threshold: float = 0.2
     mark_threshold: float = 0.15
     path: float = 0.05
+    tags: TagWeights = TagWeights()  # noqa: RUF009 (frozen)
 
 
 class Step:
@@ -171,13 +175,22 @@ class Decoder:
     """What the searches with one model and one channel share: the grammar, the tries, the beam. Thread-safe."""
 
     def __init__(
-        self, model: LanguageModel, finder: FormFinder, grammar: GapGrammar, beam: int, weights: Weights
+        self,
+        model: LanguageModel,
+        finder: FormFinder,
+        grammar: GapGrammar,
+        beam: int,
+        weights: Weights,
+        tagger: Tagger | None = None,
     ) -> None:
         self.model = model
+        self.tagger = tagger
         self.finder = finder
         self.grammar = grammar
         self.beam = beam
         self.weights = weights
+        self.name = model.name if tagger is None else f"{model.name}+{tagger.checksum}"
+        """The engine with the checksums of its data, as results and signatures show it."""
         self.insertion_trie = lru_cache(maxsize=1 << 12)(self._insertion_trie)
         self._forms = lru_cache(maxsize=1 << 15)(self._form_trie)
 
@@ -343,14 +356,18 @@ class Decoder:
         logprobs: Sequence[float],
         growing: list[Growth],
         done: list[Growth],
+        opinion: Opinion | None = None,
     ) -> None:
         """Add what a hypothesis becomes by each id of a form node: complete in `done`, else in `growing`."""
         if node is None:
             return
         base = _base(parent, node)
+        initial = parent.position.initial
         for child, logprob in enumerate(logprobs):
             score = base + logprob
             for form, bonus in node.items[child]:
+                if opinion is not None:
+                    bonus += opinion.form(form, initial)
                 done.append(Growth(score + bonus, parent, node, child, form, "form"))
             following = node.next[child]
             if following is not None:
@@ -363,16 +380,20 @@ class Decoder:
         best: Sequence[tuple[int, float]],
         floor: float,
         growing: list[Growth],
+        opinion: Opinion | None = None,
     ) -> None:
         """Add what a hypothesis becomes by the best ids of an insertion node, as far as they score above the floor."""
         if node is None:
             return
         base = _base(parent, node)
+        before = held_by(parent) if opinion is not None else NOTHING
         for child, logprob in best:
             score = base + logprob
-            if score + node.potential <= floor:
+            if opinion is None and score + node.potential <= floor:
                 break
             for item, bonus in node.items[child]:
+                if opinion is not None:
+                    bonus += opinion.insertion(item, before)
                 growing.append(Growth(score + bonus, parent, node, child, item, "insertion"))
             following = node.next[child]
             if following is not None:
@@ -502,6 +523,15 @@ def steps_between(last: Step | None, root: Step | None) -> list[Step]:
         steps.append(last)
         last = last.before
     return steps[::-1]
+
+
+def held_by(hypothesis: Hypothesis) -> tuple[Mark, str]:
+    """Return the mark and the last word of what a hypothesis has inserted in its gap."""
+    held = NOTHING
+    for step in steps_between(hypothesis.step, hypothesis.origin.step):
+        assert isinstance(step.what, Insertion)
+        held = with_insertion(held, step.what)
+    return held
 
 
 def left_of(form: Form) -> Side:

@@ -13,10 +13,13 @@ from restore.config import AUTO, ENGINES
 from restore.decoder import Weights
 from restore.errors import ResourceError, RestoreError
 from restore.models.base import LanguageModel
+from restore.opinion import Tagger, TagWeights
 
 FAST, NEURAL, HF = "fast", "neural", "hf"
 FOLDERS = {FAST: "ngram", NEURAL: "neural"}
 """The folder of each engine's model among the resources."""
+TAGGER, TAGGED = "tagger", (NEURAL,)
+"""The folder of the tagger among the resources, and the engines that it advises."""
 FORMATS = {"restore-neural": NEURAL}
 """The engine of each format of models; what is not named here is read by the fast engine, which says what is wrong."""
 RUNTIME = ("onnxruntime", "tokenizers")
@@ -49,9 +52,10 @@ class Engine:
     weights: Weights
 
 
+TAGS = TagWeights(mark=0.3, first=0.3, last=0.3, edit=0.1, case=0.3)
 SETTINGS = {
     FAST: Engine(8, 1, Weights()),
-    NEURAL: Engine(4, 2, Weights(end=0.0, quote=-2.0, capital=0.7, live=6.0, margin=6.0)),
+    NEURAL: Engine(4, 2, Weights(end=0.0, quote=-2.0, capital=0.7, live=6.0, margin=6.0, tags=TAGS)),
     HF: Engine(4, 1, Weights(live=12.0)),
 }
 """Chosen on the odd-numbered development documents; but for Hugging Face models, of which each is another."""
@@ -119,6 +123,24 @@ def open_model(engine: str, folder: str | os.PathLike[str] | None = None) -> Lan
     from restore.models.neural import NeuralModel
 
     return NeuralModel.open(path)
+
+
+def open_tagger(engine: str, folder: str | os.PathLike[str] | None = None) -> Tagger | None:
+    """Open the tagger that advises an engine's search, or return None for an engine without one.
+
+    Args:
+        engine: `fast`, `neural` or `hf`.
+        folder: the folder of a model, which may have a tagger of its own in it.
+
+    Raises:
+        ResourceError: it is missing, damaged, or of another version.
+    """
+    if engine not in TAGGED:
+        return None
+    from restore.models.tagger import Tagger as Encoder
+
+    own = None if folder is None else Path(folder) / TAGGER
+    return Encoder.open(own if own is not None and own.is_dir() else resources_folder() / TAGGER)
 
 
 def _open_huggingface(path: Path) -> LanguageModel:

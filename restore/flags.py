@@ -10,8 +10,8 @@ again can be pointed at. A flag has one of these kinds:
     uncertain   an insertion below the least confidence, without which the text would not stand
 
 How probable a dropped word is follows from the search's posterior of such words in that gap, from how probable the model
-holds them given what is before them, and from the words around (`restore.cues`), by a rule that is fitted with the
-calibration. `flag_words.json` has the words.
+holds them given what is before them, and the tagger given what is around, and from the words around (`restore.cues`), by a
+rule that is fitted with the calibration. `flag_words.json` has the words.
 """
 
 from __future__ import annotations
@@ -162,6 +162,10 @@ class FlagFinder:
         """Return likewise how probable the model holds such a word, given what is before it alone."""
         return self._sums(choice.offers)
 
+    def tagged(self, choice: Choice) -> dict[str, float]:
+        """Return likewise how probable the tagger holds such a word."""
+        return self._sums(choice.tagged)
+
     def _sums(self, units: Mapping[str, float]) -> dict[str, float]:
         sums = dict.fromkeys(self._kinds, 0.0)
         for unit, chance in units.items():
@@ -180,9 +184,9 @@ class FlagFinder:
     ) -> Iterator[Flag]:
         chances: dict[str, float] = {}
         if choice is not None:
-            offers = self.offers(choice)
+            offers, tagged = self.offers(choice), self.tagged(choice)
             for kind, total in self.posteriors(choice).items():
-                chances[kind] = self._rules[kind].chance(total, cues.get(kind, 0.0), offers[kind])
+                chances[kind] = self._rules[kind].chance(total, cues.get(kind, 0.0), offers[kind], tagged[kind])
         put_in: set[str] = set()
         for decision in gap:
             kind, word = self._units.get(decision.what.text if decision.what is not None else "", ("", ""))

@@ -54,12 +54,14 @@ class Choice:
         units: each unit's posterior of being in the gap.
         offers: what the model offers to insert, taken or not: each unit's probability given the text before it alone,
             summed over the places in the gap as it was chosen.
+        tagged: what the tagger holds of words in the gap, given the text on both sides: each one's probability.
     """
 
     gaps: tuple[tuple[tuple[str, ...], float], ...]
     forms: tuple[tuple[str, float], ...]
     units: dict[str, float]
     offers: dict[str, float] = field(default_factory=dict)
+    tagged: dict[str, float] = field(default_factory=dict)
 
 
 def consensus(stages: Sequence[Stage], ends: Sequence[Hypothesis], decoder: Decoder) -> tuple[list[Step], list[Choice]]:

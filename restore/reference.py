@@ -15,6 +15,7 @@ from restore.decoder import Decoder, after_form, left_of
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Position, Side
 from restore.models.base import Encoded, Request, Trie
+from restore.opinion import NOTHING, Tagging, with_insertion
 from restore.source import TokenStream
 
 LONGEST_GAP = 4
@@ -166,6 +167,8 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
     state = model.begin([token.core if token.word else token.text for token in tokens.row(0, total)])
     pending: int | None = None
     position, left, index, score = Position(), Side.NONE, 0, 0.0
+    tagging = Tagging(decoder.tagger, tokens, decoder.weights.tags) if decoder.tagger is not None else None
+    held = NOTHING
     for what in path:
         token = tokens[index] if index < total else None
         if isinstance(what, Form):
@@ -179,10 +182,15 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
             answer = model.expand([Request(state, pending, None, single, 1)])[0]
             state, pending = answer.state, piece
             score += float(answer.forms[0])
+        opinion = tagging.at(index) if tagging is not None and token is not None else None
         if isinstance(what, Form):
-            position, left, index = after_form(position, what), left_of(what), index + what.span
+            if opinion is not None:
+                score += opinion.form(what, position.initial)
+            position, left, index, held = after_form(position, what), left_of(what), index + what.span, NOTHING
         else:
-            position = position.after(what, True)
+            if opinion is not None:
+                score += opinion.insertion(what, held)
+            position, held = position.after(what, True), with_insertion(held, what)
     return score
 
 

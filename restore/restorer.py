@@ -19,7 +19,7 @@ from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect
 from restore.config import AUTO, Config
 from restore.cues import Cues
 from restore.decoder import Decoder, Pin
-from restore.engines import FAST, NEURAL, SETTINGS, engine_of, open_model
+from restore.engines import FAST, NEURAL, SETTINGS, engine_of, open_model, open_tagger
 from restore.flags import FlagFinder
 from restore.initials import weigh_initials
 from restore.lattice import FormFinder, GapGrammar
@@ -27,6 +27,7 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import MAX_INSERTIONS, Insertion
 from restore.lexicon import Lexicon, default_lexicon
 from restore.models.base import LanguageModel
+from restore.opinion import Tagger
 from restore.perplexity import log_probability, perplexity
 from restore.reference import ReferenceScore, measure_reference, path_score
 from restore.repair import Repair, Repairer
@@ -101,7 +102,8 @@ class Restorer:
         finder = FormFinder(self.channel, self._lexicon, self.config.terms)
         grammar = GapGrammar(self.channel, self._lexicon)
         settings = SETTINGS[self._engine]
-        return Decoder(self._model, finder, grammar, self.config.beam or settings.beam, settings.weights)
+        beam = self.config.beam or settings.beam
+        return Decoder(self._model, finder, grammar, beam, settings.weights, self._tagger)
 
     @cached_property
     def _engine(self) -> str:
@@ -110,6 +112,10 @@ class Restorer:
     @cached_property
     def _model(self) -> LanguageModel:
         return open_model(self._engine, self.config.model)
+
+    @cached_property
+    def _tagger(self) -> Tagger | None:
+        return open_tagger(self._engine, self.config.model)
 
     @cached_property
     def _judging(self) -> Decoder:
@@ -129,7 +135,7 @@ class Restorer:
             return Calibrator({})
         own = None if self.config.model is None else Path(self.config.model) / "calibration"
         folder = own if own is not None and own.is_dir() else resources_folder() / "calibration"
-        return open_calibrator(folder, self._decoder.model.name, self.channel.name)
+        return open_calibrator(folder, self._decoder.name, self.channel.name)
 
     @cached_property
     def flag_finder(self) -> FlagFinder:
@@ -146,7 +152,7 @@ class Restorer:
     @property
     def engine(self) -> str:
         """The name of the engine in use, with the checksum of its data."""
-        return self._loaded().model.name
+        return self._loaded().name
 
     def _loaded(self) -> Decoder:
         with self._lock:
@@ -191,7 +197,7 @@ class Restorer:
         decoder = self._loaded()
         note = self._unfit(text)
         if note:
-            return Restoration(text, text, (), channel=self.channel.name, engine=decoder.model.name, notes=(note,))
+            return Restoration(text, text, (), channel=self.channel.name, engine=decoder.name, notes=(note,))
         repairs: list[Repair] = []
         tokens = self._tokens(text, repairs)
         tokens.keep = True
@@ -223,7 +229,7 @@ class Restorer:
             spans=tuple(assembler.spans),
             repairs=tuple(begun.repairs),
             channel=self.channel.name,
-            engine=decoder.model.name,
+            engine=decoder.name,
             notes=begun.notes,
             choices=tuple(search.choices),
             seams=tuple(search.seams),
@@ -367,6 +373,7 @@ class Restorer:
             if name not in self._others:
                 other = Restorer(replace(self.config, channel=name))
                 other.__dict__["_model"] = self._model
+                other.__dict__["_tagger"] = self._tagger
                 self._others[name] = other
             other = self._others[name]
         return other, said.format(name=name, probability=found.probability, evidence="; ".join(found.evidence))

@@ -18,6 +18,7 @@ from restore.errors import InputError
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Position, Side
 from restore.models.base import Expansion, LanguageModel, Request
+from restore.opinion import Tagging
 from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
 from restore.windows import Path, Span, opened, seam, sentence_cut, spans
@@ -70,6 +71,8 @@ class Search:
         self._done = done
         self._pins = pins or {}
         self._posteriors = posteriors
+        tagger = decoder.tagger
+        self._tagging = Tagging(tagger, tokens, decoder.weights.tags) if tagger is not None else None
 
     def run(self) -> Asking:
         """Search the whole text."""
@@ -129,8 +132,19 @@ class Search:
             stages.append(final)
         score = max(hypothesis.score for hypothesis in live)
         if self._posteriors:
-            return _Found(*consensus(stages, live, self._decoder), score)
+            steps, choices = consensus(stages, live, self._decoder)
+            return _Found(steps, self._tagged(span.start, choices), score)
         return _Found(best_path(live), [], score)
+
+    def _tagged(self, start: int, choices: list[Choice]) -> list[Choice]:
+        """Add to the choices of a window what the tagger says of their gaps, all but that at the end of the text."""
+        tagging, tokens = self._tagging, self._tokens
+        if tagging is None:
+            return choices
+        return [
+            replace(choice, tagged=tagging.at(place).words()) if place < tokens.upto(place + 1) else choice
+            for place, choice in enumerate(choices, start)
+        ]
 
     def _window(self, span: Span) -> Generator[list[Request], list[Expansion], tuple[list[Stage], list[Hypothesis]]]:
         """Search the input tokens of a window; return what was considered, and the hypotheses at the end."""
@@ -193,6 +207,7 @@ class Search:
         decoder, tokens = self._decoder, self._tokens
         done: list[Growth] = []
         seen: list[float] = []  # log-probabilities of first ids of forms
+        opinion = self._tagging.at(index) if self._tagging is not None else None
         for step in count(1):
             if not live:
                 break
@@ -203,10 +218,12 @@ class Search:
                 hypothesis.take(request, expansion)
                 if hypothesis.node is None:
                     seen.extend(expansion.forms)
-                decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done)
+                decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done, opinion)
             floor = decoder.floor([growth.score for growth in done])
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
-                decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
+                decoder.grow_insertions(
+                    hypothesis, request.insertions, expansion.insertions, floor, growing, opinion
+                )
             live = decoder.best_of(growing, floor, step, max(seen, default=0.0))
         done.sort(key=lambda growth: growth.score, reverse=True)
         return done

@@ -55,6 +55,11 @@ class TokenStream:
         self._ended = False
         self.keep = False  # whether to forget nothing
 
+    @property
+    def first(self) -> int:
+        """The number of the first token that is not forgotten."""
+        return self._first
+
     def upto(self, number: int) -> int:
         """Read until there are so many tokens, or no more; return how many there are, at most `number`."""
         while not self._ended and self._first + len(self._held) < number:

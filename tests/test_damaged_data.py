@@ -70,9 +70,15 @@ def _cues(folder: Path) -> Any:
     return Cues.open(folder)
 
 
+def _tagger(folder: Path) -> Any:
+    from restore.models.tagger import Tagger
+
+    return Tagger.open(folder)
+
+
 READERS: dict[str, Callable[[Path], Any]] = {
     "lexicon": _lexicon, "ngram": _ngram, "wordnet": _wordnet, "stopwords": _stopwords,
-    "detection": _detection, "calibration": _calibration, "cues": _cues,
+    "detection": _detection, "calibration": _calibration, "cues": _cues, "tagger": _tagger,
 }  # fmt: skip
 READERS = {name: reader for name, reader in READERS.items() if (resources_folder() / name).is_dir()}
 

@@ -170,6 +170,50 @@ def neural(
 @train_command.command()
 @_FILES
 @_OUT
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    help="What to go on from: a folder with a BERT in safetensors, or a tagger. Without it, the tagger that comes with restore.",
+)
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="How long to train, stops not counted.")
+@click.option("--gaps", type=click.IntRange(min=1), help="How many gaps to train on: repeatable, as time is not.")
+@click.option("--held-out", type=click.Path(path_type=Path), help="Text whose odd-numbered documents are measured on.")
+@click.option("--seed", type=int, default=0, show_default=True, help="What the rows depend on.")
+@click.option("--learning-rate", type=float, default=4e-4, show_default=True, help="The highest.")
+@click.option("--channel", "channels", multiple=True, metavar="NAME=SHARE", help="Channels that strip, and their shares.")
+@click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How much oftener a source is drawn from.")
+def tagger(
+    files: tuple[Path, ...],
+    out: Path,
+    base: Path | None,
+    minutes: float | None,
+    gaps: int | None,
+    held_out: Path | None,
+    seed: int,
+    learning_rate: float,
+    channels: tuple[str, ...],
+    weights: tuple[str, ...],
+) -> None:
+    """Train a tagger, which reads the stripped text on both sides of each gap and advises the search.
+
+    A stopped run goes on where it was.
+    """
+    try:
+        from restore.training.tagger import train
+    except ModuleNotFoundError as error:
+        raise RestoreError(NEEDS_EXTRA.format(name=error.name)) from error
+    from restore.bundle import resources_folder
+
+    train(
+        files, out, base=base or resources_folder() / "tagger", held_out=held_out, minutes=minutes, gaps=gaps, seed=seed,
+        learning_rate=learning_rate, channels=_weights(channels, "--channel") or None, weights=_weights(weights) or None,
+        report=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
+
+
+@train_command.command()
+@_FILES
+@_OUT
 @click.option("--engine", type=click.Choice(ENGINES), default=AUTO, show_default=True, help="Whose confidences to fit.")
 @click.option("--model", type=click.Path(path_type=Path), help="A model's folder in place of the engine's own.")
 @click.option("--channel", "channels", multiple=True, default=("nltk",), show_default=True, help="Channels to fit for.")

@@ -48,11 +48,11 @@ def sense_gaps(original: str, result: Restoration, finder: FlagFinder, channel: 
     odds = finder.log_odds(result.source.lower().split())
     gaps, given = read(original, channel).gaps, read(result.text, channel).gaps
     for place, (gap, other, choice) in enumerate(zip(gaps, given, result.choices, strict=True)):
-        offers = finder.offers(choice)
+        offers, tagged = finder.offers(choice), finder.tagged(choice)
         for kind, posterior in finder.posteriors(choice).items():
             wanted, put_in = (any(word in words[kind] for word in side.words) for side in (gap, other))
             cue = odds[kind][place] if kind in odds else 0.0
-            yield SenseGap(kind, wanted, posterior, cue, offers[kind], put_in)
+            yield SenseGap(kind, wanted, posterior, cue, offers[kind], put_in, tagged[kind])
 
 
 def source_of(path: Path) -> str:

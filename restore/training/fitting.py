@@ -157,14 +157,16 @@ def _best(posteriors: Array, right: Array, weights: Array, documents: Array) -> 
     return min(losses, key=lambda fit: losses[fit])(posteriors, right, weights)
 
 
-def _rule(posterior: Array, cue: Array, offer: Array, wanted: Array, weight: Array) -> Rule:
+def _rule(posterior: Array, cue: Array, offer: Array, tagged: Array, wanted: Array, weight: Array) -> Rule:
     """Fit the weights of a rule; evidence that there is none of, or that would speak against itself, has none."""
     features = {
         "posterior_weight": np.array([logit(chance) for chance in posterior]),
         "cue_weight": cue,
         "offer_weight": np.array([logit(max(chance, LEAST_OFFER)) for chance in offer]),
+        "tag_weight": np.array([logit(max(chance, LEAST_OFFER)) for chance in tagged]),
     }
-    used = ["posterior_weight", *(["cue_weight"] if cue.any() else []), *(["offer_weight"] if offer.any() else [])]
+    given = {"cue_weight": cue, "offer_weight": offer, "tag_weight": tagged}
+    used = ["posterior_weight", *(name for name, evidence in given.items() if evidence.any())]
     while True:
         columns = [np.ones_like(cue), *(features[name] for name in used)]
         intercept, *fitted = fit_logistic(np.stack(columns, axis=1), wanted, weight).tolist()
@@ -186,6 +188,7 @@ class SenseGap(NamedTuple):
         cue: what the words around it say, in log odds.
         offer: the model's probability of such a word, given what is before it alone.
         put_in: whether the restored text has a word of the kind there.
+        tagged: the tagger's probability of such a word.
     """
 
     kind: str
@@ -194,6 +197,7 @@ class SenseGap(NamedTuple):
     cue: float
     offer: float
     put_in: bool
+    tagged: float = 0.0
 
 
 def fit_rules(
@@ -209,16 +213,16 @@ def fit_rules(
     rules = {}
     for kind, budget in BUDGETS.items():
         table = [
-            (gap.posterior, gap.cue, gap.offer, gap.wanted, gap.put_in, weight)
+            (gap.posterior, gap.cue, gap.offer, gap.tagged, gap.wanted, gap.put_in, weight)
             for gaps, weight in zip(documents, weights, strict=True)
             for gap in gaps
             if gap.kind == kind
         ]
-        posterior, cue, offer, wanted, put_in, weight = np.array(table, dtype=np.float64).reshape(-1, 6).T
+        posterior, cue, offer, tagged, wanted, put_in, weight = np.array(table, dtype=np.float64).reshape(-1, 7).T
         if not wanted.any():
             continue
-        rule = _rule(posterior, cue, offer, wanted, weight)
-        chances = np.array([rule.chance(*gap) for gap in zip(posterior, cue, offer, strict=True)])
+        rule = _rule(posterior, cue, offer, tagged, wanted, weight)
+        chances = np.array([rule.chance(*gap) for gap in zip(posterior, cue, offer, tagged, strict=True)])
         allowed = budget * float(np.dot(words, weights)) / 100 - float(weight[put_in > 0].sum())
         free = np.argsort(-chances[put_in == 0], kind="stable")
         upto = np.searchsorted(np.cumsum(weight[put_in == 0][free]), allowed)

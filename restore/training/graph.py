@@ -182,13 +182,13 @@ def _serialise(builder: Builder, shape: Shape) -> bytes:
         inputs += [value(f"{name}{layer}", floats, "d", shape.groups, "c", shape.head_width) for name in "kv"]
     new = value("new", floats, "d", "all", "r", shape.head_width)
     outputs = [value("logprobs", floats, "m", shape.vocabulary), new]
-    graph = helper.make_graph(builder.nodes, "restore", inputs, outputs, _initializers(builder))
+    graph = helper.make_graph(builder.nodes, "restore", inputs, outputs, declared(builder))
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
     made = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="restore")
     return bytes(made.SerializeToString(deterministic=True))
 
 
-def _initializers(builder: Builder) -> Sequence[TensorProto]:
+def declared(builder: Builder) -> Sequence[TensorProto]:
     """Declare the constants: small ones with their values, the others as external; move them out of the dict if small."""
     declared = []
     for name, array in list(builder.constants.items()):

@@ -239,16 +239,20 @@ class WindowSource:
     def _document_tokens(self, channel: str, source: str, number: int) -> list[Token]:
         return self._channels[channel].tokens(self.documents[source][number])
 
+    def document(self, chance: random.Random) -> tuple[str, str, list[Token]]:
+        """Draw a document; return the name of a channel, the document, and what the channel keeps of it."""
+        channel = chance.choices(list(self.channels), list(self.channels.values()))[0]
+        source = chance.choices(self._names, self._shares)[0]
+        totals = self._totals[source]
+        which = min(bisect_left(totals, chance.random() * totals[-1]), len(totals) - 1)
+        return channel, self.documents[source][which], self._tokens(channel, source, which)
+
     def window(self, number: int) -> Window:
         """Return window `number`."""
         chance = random.Random(f"{self.seed}:{number}")
         while True:
-            channel = chance.choices(list(self.channels), list(self.channels.values()))[0]
-            source = chance.choices(self._names, self._shares)[0]
-            totals = self._totals[source]
-            which = min(bisect_left(totals, chance.random() * totals[-1]), len(totals) - 1)
-            tokens = self._tokens(channel, source, which)
-            window = cut_window(self.documents[source][which], tokens, self.shape, chance)
+            channel, text, tokens = self.document(chance)
+            window = cut_window(text, tokens, self.shape, chance)
             if window is None:
                 continue
             if chance.random() < self.shape.damage_share:

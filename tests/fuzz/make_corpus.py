@@ -20,6 +20,7 @@ from targets import SPLIT
 
 from restore import channel_names, get_channel
 from restore.bundle import resources_folder
+from restore.models.network import SCALE, pack
 from restore.tensors import write_tensors
 from restore.training.lexicon import build_lexicon
 from restore.training.ngram import train
@@ -127,6 +128,10 @@ def main() -> None:
         }
         write_tensors(few, arrays)
         write("cues", "flat", few.read_bytes())
+        weight = pack(np.arange(12, dtype=np.int8).reshape(4, 3))
+        scales = {"words" + SCALE: np.ones((4, 1), np.float32), "0.qkv" + SCALE: np.ones((1, 3), np.float32)}
+        write_tensors(few, {"words": weight, "0.qkv": weight, "norm": np.ones(3, np.float32), **scales})
+        write("tagger", "small", few.read_bytes())
     part = {"lemmas": "official man be good", "exceptions": {"men": ["man"], "is": ["be"], "better": ["good", "well"]}}
     write("wordnet", "small", gzip.compress(json.dumps(dict.fromkeys("nvar", part)).encode(), mtime=0))
     write("stopwords", "few", b"the\nof\ndon\n")

@@ -517,6 +517,22 @@ def cues() -> Iterator[Check]:
     yield from bundle_check([FILE], "cues", FORMAT, VERSION, use)
 
 
+@target
+def tagger() -> Iterator[Check]:
+    """The tagger's weights."""
+    from restore.models.tagger import FORMAT, VERSION, WEIGHTS, floats
+    from restore.tensors import map_tensors
+
+    def use(folder: Path) -> None:
+        try:
+            made = floats(map_tensors(folder / WEIGHTS))
+        except ValueError as error:
+            raise ResourceError(f"{folder}: {error}") from error
+        assert sum(array.size for array in made.values()) < 1 << 27
+
+    yield from bundle_check([WEIGHTS], "tagger", FORMAT, VERSION, use)
+
+
 def copy_resource(name: str, folder: Path) -> Path:
     """Copy a bundle that comes with restore."""
     return Path(shutil.copytree(resources_folder() / name, folder / name))

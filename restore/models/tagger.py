@@ -1,0 +1,193 @@
+"""The tagger: a small encoder that reads the stripped text on both sides of each gap, and says what it takes it to hold.
+
+The language model writes from left to right, and a search drops what looks bad so far; the tagger has read what follows. The
+decoder adds the two opinions up (`restore.opinion`). It is a BERT (Devlin et al. 2019) with a layer for gaps
+and one for tokens on top; `restore.training.tagger` says how it is trained.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from tokenizers import Tokenizer
+
+from restore.bundle import BAD_FILE, open_bundle
+from restore.errors import ResourceError
+from restore.models.network import SCALE, available_threads
+from restore.tags import NO_WORD, OTHER_EDIT, OTHER_WORD, Tags
+from restore.tensors import map_tensors
+
+Floats = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
+
+FORMAT, VERSION = "restore-tagger", 1
+GRAPH, TOKENIZER, WEIGHTS = "graph.onnx", "tokenizer.json", "weights.safetensors"
+BEGIN, END = "[CLS]", "[SEP]"
+
+EMBEDDING = "words"
+"""The weight that holds the vectors of pieces."""
+MOST_NUMBERS = 1 << 26
+"""Numbers of all weights together, beyond which they are none of ours."""
+MOST_PIECES = 6
+"""Pieces of a token that are read."""
+MOST_ROW = 480
+"""Pieces of a row, beyond which one piece of each token is read: the encoder knows 512 places."""
+
+
+class Tagger:
+    """Tags texts. Safe to use from several threads."""
+
+    def __init__(
+        self, graph: bytes, arrays: Mapping[str, Array], tokenizer: Tokenizer, words: Sequence[str], edits: Sequence[str],
+        threads: int, checksum: str = "",
+    ) -> None:  # fmt: skip
+        """Make a tagger of its parts.
+
+        Args:
+            graph: the ONNX file.
+            arrays: the weights, as a bundle stores them.
+            tokenizer: makes the encoder's pieces.
+            words: the words that have tags, by number.
+            edits: likewise the edits.
+            threads: how many cores to use.
+            checksum: what names the data in signatures.
+
+        Raises:
+            ValueError: they do not fit together.
+        """
+        self._scale = arrays[EMBEDDING + SCALE]
+        self._table = integers(EMBEDDING, arrays[EMBEDDING], self._scale)
+        constants = floats({name: array for name, array in arrays.items() if not name.startswith(EMBEDDING)})
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4
+        options.enable_mem_pattern = False
+        self._held = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in constants.items()}
+        options.add_external_initializers(list(self._held), list(self._held.values()))
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's own exceptions have no common base but this
+            raise ValueError(f"ONNX Runtime cannot use it ({error})") from error
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self._tokenizer = tokenizer
+        self.checksum = checksum
+        self.words = {word: number for number, word in enumerate(words)}
+        self.edits = {edit: number for number, edit in enumerate(edits)}
+        if NO_WORD not in self.words or OTHER_WORD not in self.words or OTHER_EDIT not in self.edits:
+            raise ValueError("it lacks a tag that stands for the others")
+        self._begin, self._end = ends_of(tokenizer)
+        self._pieces = lru_cache(maxsize=1 << 15)(self._encoded)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], threads: int | None = None) -> Tagger:
+        """Open a bundle made by `restore train tagger`.
+
+        Args:
+            folder: the bundle's folder.
+            threads: how many cores to use; all that there are if not given.
+
+        Raises:
+            ResourceError: it is missing, damaged, or of another version.
+        """
+        bundle = open_bundle(folder, FORMAT, VERSION)
+        graph = bundle.file(GRAPH).read_bytes()
+        text = bundle.file(TOKENIZER).read_text(encoding="utf-8")
+        arrays = map_tensors(bundle.file(WEIGHTS))
+        try:
+            words, edits = bundle.card["words"], bundle.card["edits"]
+            tokenizer = Tokenizer.from_str(text)
+            return cls(graph, arrays, tokenizer, words, edits, threads or available_threads(), bundle.checksum)
+        except Exception as error:  # tokenizers and the runtime raise plain exceptions
+            raise ResourceError(BAD_FILE.format(path=bundle.folder, why=str(error))) from error
+
+    def _encoded(self, token: str) -> tuple[int, ...]:
+        pieces = self._tokenizer.encode(token[: MOST_PIECES * 16], add_special_tokens=False).ids[:MOST_PIECES]
+        return tuple(pieces) or (self._end,)
+
+    def tag(self, tokens: Sequence[str], start: int = 0, stop: int | None = None) -> Tags:
+        """Tag tokens.
+
+        Args:
+            tokens: stripped tokens, at most as many as the encoder has places for.
+            start: the first token to tag, by its place in `tokens`.
+            stop: the one after the last; the end if not given.
+        """
+        pieces = [self._pieces(token) for token in tokens]
+        if sum(map(len, pieces)) > MOST_ROW:
+            pieces = [found[:1] for found in pieces]
+        row = [self._begin]
+        heads, tails = [], [0]
+        for found in pieces:
+            heads.append(len(row))
+            row.extend(found)
+            tails.append(len(row) - 1)
+        row.append(self._end)
+        stop = len(tokens) if stop is None else stop
+        numbers = np.array(row, np.int64)
+        feeds = {
+            "x": self._table[numbers] * self._scale[numbers],
+            "order": np.arange(len(row), dtype=np.int64),
+            "before": np.array(tails[start:stop], np.int64),
+            "after": np.array(heads[start:stop], np.int64),
+        }
+        return Tags(*self._session.run(None, feeds))
+
+
+def ends_of(tokenizer: Tokenizer) -> tuple[int, int]:
+    """Return the pieces that open and close a row.
+
+    Raises:
+        ValueError: the tokenizer lacks one.
+    """
+    begin, end = (tokenizer.token_to_id(name) for name in (BEGIN, END))
+    if begin is None or end is None:
+        raise ValueError(f"the tokenizer lacks {BEGIN} or {END}")
+    return begin, end
+
+
+def floats(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return weights as floats, from what a bundle stores: packed integers with a scale for each row or column.
+
+    Raises:
+        ValueError: they cannot be unpacked.
+    """
+    made: dict[str, Array] = {}
+    room = MOST_NUMBERS
+    for name, array in arrays.items():
+        scale = arrays.get(name + SCALE)
+        if scale is not None:
+            made[name] = np.ascontiguousarray(integers(name, array, scale, room) * scale, np.float32)
+            room -= made[name].size
+        elif not name.endswith(SCALE):
+            made[name] = np.array(array)
+    return made
+
+
+def integers(name: str, packed: Array, scale: Array, most: int = MOST_NUMBERS) -> npt.NDArray[np.int8]:
+    """Unpack a matrix of integers.
+
+    Args:
+        name: what it is called where something is wrong with it.
+        packed: what `restore.models.network.pack` made of it.
+        scale: its scales, [rows, 1] or [1, columns].
+        most: how many numbers it may have.
+
+    Raises:
+        ValueError: it cannot be unpacked.
+    """
+    unpacker = zlib.decompressobj(-15)
+    try:
+        data = unpacker.decompress(packed.tobytes(), most + 1)
+    except zlib.error as error:
+        raise ValueError(f"weight {name!r} cannot be unpacked ({error})") from error
+    if not (unpacker.eof and scale.size and scale.ndim == 2 and 1 in scale.shape) or len(data) % scale.size:
+        raise ValueError(f"weight {name!r} has not the numbers of its shape")
+    return np.frombuffer(data, np.int8).reshape((len(scale), -1) if scale.shape[1] == 1 else (-1, scale.size))

@@ -1,0 +1,142 @@
+"""The tagger: what is read off originals, what it says of stripped text, and what that adds to a search."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("onnxruntime")
+
+from restore.bundle import resources_folder
+from restore.channel import get_channel
+from restore.lattice import GapGrammar
+from restore.lattice.gaps import Insertion, Place, Position, Side
+from restore.lexicon import default_lexicon
+from restore.models.tagger import MOST_ROW, Tagger
+from restore.opinion import CHUNK, NOTHING, Tagging, TagWeights, with_insertion
+from restore.source import TokenStream, read_source
+from restore.tags import Case, Mark, case_of, edit_of, mark_of_gap, words_of_gap
+
+CASES = json.loads((Path(__file__).parent / "data" / "tags.json").read_text(encoding="utf-8"))
+TEXT = (
+    "u immigration official routinely deport non citizen felony drug conviction human right watch said report released today "
+    "agency found compelling reason stop removal"
+)
+WEIGHTS = TagWeights(mark=0.5, first=0.3, last=0.3, held=0.1, edit=0.5, case=0.5)
+
+
+@pytest.fixture(scope="module")
+def tagger() -> Tagger:
+    return Tagger.open(resources_folder() / "tagger")
+
+
+@pytest.fixture(scope="module")
+def grammar() -> GapGrammar:
+    return GapGrammar(get_channel("nltk"), default_lexicon())
+
+
+@pytest.mark.parametrize("case", CASES["gaps"], ids=lambda case: case["label"])
+def test_gaps_have_tags(case: dict[str, Any]) -> None:
+    assert mark_of_gap(case["gap"]) is Mark[case["mark"]]
+    assert words_of_gap(case["gap"]) == case["words"]
+
+
+@pytest.mark.parametrize("case", CASES["tokens"], ids=lambda case: case["label"])
+def test_tokens_have_tags(case: dict[str, Any]) -> None:
+    assert edit_of(case["token"], case["surface"]) == case["edit"]
+    assert case_of(case["surface"]) == (None if case["case"] is None else Case[case["case"]])
+
+
+def _unclear(item: Insertion) -> bool:
+    """Tell whether the text of a gap cannot show what an insertion was: an abbreviation's full stop may end a sentence."""
+    return item.text in ("'", ' "') or (item.kind == "word" and "." in item.text)
+
+
+@given(data=st.data())
+def test_insertions_make_the_tags_of_the_gap_that_they_make(grammar: GapGrammar, data: st.DataObject) -> None:
+    """What the search adds up insertion by insertion is what training read off the whole gap."""
+    position, held, text = Position().after_form(), NOTHING, ""
+    left = Side.WORD
+    for _ in range(data.draw(st.integers(0, 4))):
+        menu: list[Insertion] = [item for item in grammar.menu(position, left, Side.WORD) if not _unclear(item)]
+        if "'" in held[1]:  # nobody writes "don't's"
+            menu = [item for item in menu if item.leads_to is not Place.CLITIC]
+        if not menu:
+            break
+        marks = [item for item in menu if item.kind != "word"]
+        item = data.draw(st.sampled_from(marks if marks and data.draw(st.booleans()) else menu))
+        position, held, text = position.after(item, True), with_insertion(held, item), text + item.text
+    gap = text if position.touching else text + " "
+    if gap.isspace() and gap != "\n":
+        gap = " "
+    assert held[0] is mark_of_gap(gap)
+    words = words_of_gap(gap)
+    assert held[1] == (words[-1] if words else "")
+
+
+def test_probabilities_sum_to_one(tagger: Tagger) -> None:
+    tokens = TEXT.split()
+    tags = tagger.tag(tokens)
+    for row in (tags.marks, tags.first, tags.last, tags.edits, tags.cases):
+        assert len(row) == len(tokens)
+        np.testing.assert_allclose(np.exp(row).sum(axis=1), 1, rtol=1e-4)
+    assert tags.held.shape == tags.first.shape
+
+
+def test_it_knows_what_follows(tagger: Tagger) -> None:
+    """`said` names who spoke: the gap before it depends on words after it."""
+    before = ["minister", "resigned", "monday"]
+    one, other = (tagger.tag([*before, *after.split()]).marks[3] for after in ("said spokesman", "party lost election"))
+    assert np.abs(one - other).max() > 0.1
+
+
+@pytest.mark.parametrize("token", ["x" * 1_000_000, "\u0000", "\u00e9", "[SEP]", "###", "6"])
+def test_any_token_is_tagged(tagger: Tagger, token: str) -> None:
+    tags = tagger.tag([*TEXT.split(), token, *TEXT.split()])
+    assert np.isfinite(tags.marks).all()
+
+
+def test_many_long_tokens_are_read_by_their_beginnings(tagger: Tagger) -> None:
+    tags = tagger.tag(["antidisestablishmentarianism"] * (MOST_ROW // 4))
+    assert len(tags.marks) == MOST_ROW // 4
+
+
+def tagging(tagger: Tagger, text: str) -> Tagging:
+    return Tagging(tagger, TokenStream(read_source(text, get_channel("nltk"))), WEIGHTS)
+
+
+def test_opinions_depend_on_the_text_alone(tagger: Tagger) -> None:
+    text = " ".join([TEXT] * 8)
+    comma = Insertion(",", "mark", Position().place)
+    last = len(text.split()) - 1
+    forward, backward = tagging(tagger, text), tagging(tagger, text)
+    places = [0, CHUNK - 1, CHUNK, last]
+    ahead = [forward.at(place).insertion(comma, NOTHING) for place in places]
+    back = [backward.at(place).insertion(comma, NOTHING) for place in reversed(places)]
+    assert ahead == back[::-1]
+
+
+def test_forgotten_tokens_are_not_missed(tagger: Tagger) -> None:
+    text = " ".join([TEXT] * 8)
+    kept, forgetful = tagging(tagger, text), tagging(tagger, text)
+    comma = Insertion(",", "mark", Position().place)
+    for place in range(len(text.split())):
+        expected = kept.at(place).insertion(comma, NOTHING)
+        assert forgetful.at(place).insertion(comma, NOTHING) == expected
+        forgetful._tokens.forget(place - 30)
+
+
+def test_marks_count_once(tagger: Tagger, grammar: GapGrammar) -> None:
+    """What is added for a comma and then a full stop is what is added for the full stop."""
+    opinion = tagging(tagger, TEXT).at(9)
+    comma, stop = (
+        next(item for item in grammar.menu(Position().after_form(), Side.WORD, Side.WORD) if item.text == mark) for mark in ",."
+    )
+    whole = opinion.insertion(comma, NOTHING) + opinion.insertion(stop, with_insertion(NOTHING, comma))
+    assert whole == pytest.approx(opinion.insertion(stop, NOTHING))

@@ -1,0 +1,131 @@
+"""Training of the tagger, on a tiny BERT of random weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("onnx")
+
+from click.testing import CliRunner  # noqa: E402
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers  # noqa: E402
+
+from restore.cli import main  # noqa: E402
+from restore.errors import RestoreError  # noqa: E402
+from restore.models.tagger import Tagger  # noqa: E402
+from restore.training.tagger import ROW, Network, RowMaker, name_tags, read_base, train  # noqa: E402
+
+DOCUMENT = "\n".join(
+    [
+        "The minister of health resigned on Monday, and nobody was surprised. Her party had lost 6,000 members!",
+        "Prices were rising, wages weren't. Was it the drought? Farmers say so; the banks say it's the rains.",
+    ]
+    * 20
+)
+OUTPUTS = {"marks": 6, "cases": 4, "edits": 3, "first": 5, "last": 5, "held": 5}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bert")
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{letter}" for letter in letters)]
+    tokenizer = Tokenizer(models.WordPiece({piece: n for n, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(3)
+    config = transformers.BertConfig(
+        vocab_size=len(pieces), hidden_size=48, intermediate_size=64, num_hidden_layers=2, num_attention_heads=12,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    transformers.BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "daily-00.txt"
+    path.write_text(f"{DOCUMENT}\n%%%\n" * 3, encoding="utf-8")
+    return path
+
+
+def test_the_network_is_the_bert(base: Path) -> None:
+    weights, tokenizer, _, _ = read_base(base)
+    network = Network(weights, OUTPUTS)
+    maker = RowMaker(tokenizer, ["", "?", "the", "of", "and"], ["?", "=", "-+s"])
+    from restore.channel import get_channel
+
+    batch = maker.batch([maker.row(DOCUMENT, get_channel("nltk").tokens(DOCUMENT), start) for start in (0, 7)])
+    seen: list[torch.Tensor] = []
+    network._linear = lambda x, name, plain=network._linear: (seen.append(x) if name == "token" else None, plain(x, name))[1]
+    network(batch)
+    bert = transformers.BertModel.from_pretrained(base, add_pooling_layer=False)
+    with torch.no_grad():
+        wanted = bert(batch.pieces, attention_mask=(batch.pieces != 0).long()).last_hidden_state.flatten(0, 1)[batch.heads]
+    torch.testing.assert_close(seen[0], wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_rows_are_full_and_tags_fit(base: Path) -> None:
+    from restore.channel import get_channel
+
+    _, tokenizer, _, _ = read_base(base)
+    maker = RowMaker(tokenizer, ["", "?", "the", "of"], ["?", "=", "-+s"])
+    tokens = get_channel("nltk").tokens(DOCUMENT)
+    row = maker.row(DOCUMENT, tokens, 3)
+    assert ROW - 6 < len(row.pieces) <= ROW
+    assert len(row.before) == len(row.after) == len(row.marks) == len(row.words)
+    assert len(row.heads) == len(row.edits) == len(row.cases) == len(row.words) + 1  # its first gap has no left side
+    assert all(before < after for before, after in zip(row.before, row.after, strict=True))
+
+
+def test_training_learns_goes_on_and_is_repeatable(base: Path, corpus: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    options = {"base": base, "held_out": corpus, "seed": 2, "channels": {"nltk": 1}, "report": lines.append}
+    train([corpus], tmp_path / "one", gaps=2000, learning_rate=1e-2, **options)
+    train([corpus], tmp_path / "same", gaps=2000, learning_rate=1e-2, **options)
+    one, same = (Tagger.open(tmp_path / name) for name in ("one", "same"))
+    assert one.checksum == same.checksum
+    card = json.loads((tmp_path / "one" / "card.json").read_text())
+    assert card["training"]["gaps"] >= 2000
+    train([corpus], tmp_path / "one", gaps=20_000, learning_rate=1e-2, **options)
+    assert any(line.startswith("going on after step") for line in lines)
+    more = json.loads((tmp_path / "one" / "card.json").read_text())
+    assert more["training"]["held_out"]["first"] < card["training"]["held_out"]["first"]
+    tags = Tagger.open(tmp_path / "one").tag(["minister", "health", "resigned", "monday", "nobody", "surprised"])
+    assert np.isfinite(tags.marks).all()
+
+
+def test_a_tagger_is_a_base(base: Path, corpus: Path, tmp_path: Path) -> None:
+    ran = CliRunner().invoke(
+        main, ["train", "tagger", str(corpus), "-o", str(tmp_path / "a"), "--base", str(base), "--gaps", "500"]
+    )
+    assert ran.exit_code == 0, ran.output
+    ran = CliRunner().invoke(
+        main, ["train", "tagger", str(corpus), "-o", str(tmp_path / "b"), "--base", str(tmp_path / "a"), "--gaps", "500"]
+    )
+    assert ran.exit_code == 0, ran.output
+    first, second = (Tagger.open(tmp_path / name) for name in "ab")
+    assert first.words == second.words
+    assert first.checksum != second.checksum
+
+
+def test_errors(base: Path, corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(RestoreError, match="say how long"):
+        train([corpus], tmp_path / "out", base=base)
+    with pytest.raises(RestoreError, match=r"nowhere: .*; give a folder"):
+        train([corpus], tmp_path / "out", base=tmp_path / "nowhere", gaps=10)
+
+
+def test_tags_are_named_by_how_often_they_occur(corpus: Path) -> None:
+    from restore.training.pairs import WindowSource, read_sources
+
+    words, edits = name_tags(WindowSource(read_sources([corpus]), channels={"nltk": 1}), 0)
+    assert words[:2] == ["", "?"]
+    assert words[2] == "the"
+    assert edits[:3] == ["?", "=", "-+s"]
