@@ -15,7 +15,7 @@ pytest.importorskip("onnx")
 from click.testing import CliRunner  # noqa: E402
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers  # noqa: E402
 
-from restore.cli import main  # noqa: E402
+from restore.cli.main import group  # noqa: E402
 from restore.errors import RestoreError  # noqa: E402
 from restore.models.tagger import Tagger  # noqa: E402
 from restore.training.tagger import ROW, Network, RowMaker, name_tags, read_base, train  # noqa: E402
@@ -103,11 +103,11 @@ def test_training_learns_goes_on_and_is_repeatable(base: Path, corpus: Path, tmp
 
 def test_a_tagger_is_a_base(base: Path, corpus: Path, tmp_path: Path) -> None:
     ran = CliRunner().invoke(
-        main, ["train", "tagger", str(corpus), "-o", str(tmp_path / "a"), "--base", str(base), "--gaps", "500"]
+        group, ["train", "tagger", str(corpus), "-o", str(tmp_path / "a"), "--base", str(base), "--gaps", "500"]
     )
     assert ran.exit_code == 0, ran.output
     ran = CliRunner().invoke(
-        main, ["train", "tagger", str(corpus), "-o", str(tmp_path / "b"), "--base", str(tmp_path / "a"), "--gaps", "500"]
+        group, ["train", "tagger", str(corpus), "-o", str(tmp_path / "b"), "--base", str(tmp_path / "a"), "--gaps", "500"]
     )
     assert ran.exit_code == 0, ran.output
     first, second = (Tagger.open(tmp_path / name) for name in "ab")

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+import onnx
+import onnx.numpy_helper
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -27,11 +29,12 @@ from torch.nn import functional
 from restore.bundle import CARD, open_bundle
 from restore.channel import Token, get_channel
 from restore.errors import RestoreError
-from restore.models.tagger import FORMAT, MOST_PIECES, TOKENIZER, VERSION, WEIGHTS, ends_of, floats
+from restore.models.tagger import FORMAT, GRAPH, MOST_PIECES, TOKENIZER, VERSION, WEIGHTS, ends_of, floats
 from restore.tags import NO_WORD, OTHER_EDIT, OTHER_WORD, Case, Mark, case_of, edit_of, mark_of_gap, words_of_gap
 from restore.tensors import map_tensors
 from restore.training.checkpoint import Progress, load_state, save_state, truncate_log, write_log
 from restore.training.documents import read_documents
+from restore.training.graph import Array
 from restore.training.pairs import SOURCE_WEIGHTS, WindowSource, read_sources
 from restore.training.tagger_export import export
 from restore.training.tagger_graph import EPSILON, HEADS
@@ -260,7 +263,7 @@ def read_base(base: Path) -> tuple[Weights, Tokenizer, list[str], list[str]]:
         tokenizer = Tokenizer.from_file(str(base / TOKENIZER))
         if (base / CARD).exists():
             bundle = open_bundle(base, FORMAT, VERSION)
-            arrays = floats(map_tensors(bundle.file(WEIGHTS)))
+            arrays = small_constants(bundle.file(GRAPH)) | floats(map_tensors(bundle.file(WEIGHTS)))
             weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
             return weights, tokenizer, list(bundle.card["words"]), list(bundle.card["edits"])
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
@@ -271,6 +274,16 @@ def read_base(base: Path) -> tuple[Weights, Tokenizer, list[str], list[str]]:
         raise
     except Exception as error:  # safetensors and tokenizers raise their own
         raise RestoreError(NO_BASE.format(path=base, why=error)) from error
+
+
+def small_constants(graph: Path) -> dict[str, Array]:
+    """Return the constants that stand in a graph itself: it holds the smallest weights."""
+    held = onnx.load(graph, load_external_data=False).graph.initializer
+    return {
+        one.name: onnx.numpy_helper.to_array(one).copy()
+        for one in held
+        if one.data_type == onnx.TensorProto.FLOAT and one.data_location != onnx.TensorProto.EXTERNAL
+    }
 
 
 def _named(tensors: Mapping[str, Tensor], layers: int) -> Weights:

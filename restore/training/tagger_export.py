@@ -18,7 +18,7 @@ from restore.training.tagger_graph import build_tagger
 
 LEVELS = 127
 LARGE = 20_000
-"""Numbers of a matrix from which it is rounded."""
+"""Numbers of a matrix from which it is rounded; the vectors of pieces always are."""
 
 
 def export(
@@ -45,7 +45,7 @@ def export(
     constants[EMBEDDING] = weights[EMBEDDING]
     stored: dict[str, Array] = {}
     for name, array in constants.items():
-        if array.ndim == 2 and array.size > LARGE:
+        if name == EMBEDDING or (array.ndim == 2 and array.size > LARGE):
             # One scale for each output; for each row where rows are looked up.
             axis = 1 if name in (EMBEDDING, "places") else 0
             scale = np.maximum(np.abs(array).max(axis, keepdims=True), 1e-12) / LEVELS
