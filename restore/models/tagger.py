@@ -69,6 +69,7 @@ class Tagger:
         options.intra_op_num_threads = threads
         options.log_severity_level = 4
         options.enable_mem_pattern = False
+        options.enable_cpu_mem_arena = False  # it runs seldom: what it needs is given back in between
         self._held = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in constants.items()}
         options.add_external_initializers(list(self._held), list(self._held.values()))
         try:
