@@ -93,6 +93,34 @@ def _unpacked(packed: tuple[str, Array, tuple[int, int]]) -> tuple[str, Array]:
     return name, np.frombuffer(data, np.int8).reshape(shape)
 
 
+def open_session(
+    graph: bytes, constants: Mapping[str, Array], threads: int, arena: bool = True
+) -> tuple[onnxruntime.InferenceSession, dict[str, Any]]:
+    """Open a graph in ONNX Runtime; return the session, and what must live as long as it: it reads the arrays where they are.
+
+    Args:
+        graph: the ONNX file.
+        constants: the values of its constants, by name.
+        threads: how many cores to use.
+        arena: whether to keep the memory that a run needed for the next.
+
+    Raises:
+        ValueError: the graph cannot be run, or a constant is missing or has another shape or type.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    options.enable_mem_pattern = False  # patterns are kept for every shape that comes, and shapes never end
+    options.enable_cpu_mem_arena = arena
+    options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_MICROSECONDS)
+    held = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in constants.items()}
+    options.add_external_initializers(list(held), list(held.values()))
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]), held
+    except Exception as error:  # the runtime's own exceptions have no common base but this
+        raise ValueError(f"ONNX Runtime cannot use it ({error})") from error
+
+
 class Network:
     """A graph that can be run. Safe to use from several threads.
 
@@ -106,18 +134,7 @@ class Network:
     """
 
     def __init__(self, graph: bytes, constants: Mapping[str, Array], threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
-        options.enable_mem_pattern = False  # patterns are kept for every shape that comes, and shapes never end
-        options.add_session_config_entry("session.intra_op.spin_duration_us", SPIN_MICROSECONDS)
-        # The runtime reads the arrays where they are: they must live as long as the session.
-        self._held = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in constants.items()}
-        options.add_external_initializers(list(self._held), list(self._held.values()))
-        try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime's own exceptions have no common base but this
-            raise ValueError(f"ONNX Runtime cannot use it ({error})") from error
+        self._session, self._held = open_session(graph, constants, threads)
         self._past = [value.name for value in self._session.get_inputs()][7:]
 
     def run(self, x: Floats, batch: Batch, past: Floats) -> tuple[Floats, Floats]:

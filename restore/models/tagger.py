@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 from tokenizers import Tokenizer
 
 from restore.bundle import BAD_FILE, open_bundle
 from restore.errors import ResourceError
-from restore.models.network import SCALE, available_threads
+from restore.models.network import SCALE, available_threads, open_session
 from restore.tags import NO_WORD, OTHER_EDIT, OTHER_WORD, Tags
 from restore.tensors import map_tensors
 
@@ -65,17 +64,8 @@ class Tagger:
         self._scale = arrays[EMBEDDING + SCALE]
         self._table = integers(EMBEDDING, arrays[EMBEDDING], self._scale)
         constants = floats({name: array for name, array in arrays.items() if not name.startswith(EMBEDDING)})
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
-        options.enable_mem_pattern = False
-        options.enable_cpu_mem_arena = False  # it runs seldom: what it needs is given back in between
-        self._held = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in constants.items()}
-        options.add_external_initializers(list(self._held), list(self._held.values()))
-        try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime's own exceptions have no common base but this
-            raise ValueError(f"ONNX Runtime cannot use it ({error})") from error
+        # It runs seldom: what a run needs is given back in between.
+        self._session, self._held = open_session(graph, constants, threads, arena=False)
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self._tokenizer = tokenizer
