@@ -63,7 +63,7 @@ NO_BASE = "{path}: {why}; give a folder with a BERT in safetensors and its token
 Weights = dict[str, Tensor]
 
 
-class Network(nn.Module):
+class Network(nn.Module):  # type: ignore[misc]  # where PyTorch is not installed
     """The tagger's network; its parameters have the names that `restore.training.tagger_graph` knows."""
 
     def __init__(self, weights: Mapping[str, Tensor], outputs: Mapping[str, int]) -> None:
