@@ -18,7 +18,8 @@ from restore.channel import get_channel
 from restore.lattice import GapGrammar
 from restore.lattice.gaps import Insertion, Place, Position, Side
 from restore.lexicon import default_lexicon
-from restore.models.tagger import MOST_ROW, Tagger
+from restore.models.network import SCALE, pack
+from restore.models.tagger import MOST_ROW, Tagger, floats
 from restore.opinion import CHUNK, NOTHING, Tagging, TagWeights, with_insertion
 from restore.source import TokenStream, read_source
 from restore.tags import Case, Mark, case_of, edit_of, mark_of_gap, words_of_gap
@@ -29,6 +30,22 @@ TEXT = (
     "agency found compelling reason stop removal"
 )
 WEIGHTS = TagWeights(mark=0.5, first=0.3, last=0.3, held=0.1, edit=0.5, case=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("out" + SCALE, 3e38), ("out" + SCALE, float("nan")), ("out.bias", float("inf")), ("out.bias", float("nan"))],
+)
+def test_numbers_that_are_none_are_refused(name: str, number: float) -> None:
+    arrays = {
+        "out": pack(np.array([[100, -100], [3, 7]], np.int8)),
+        "out" + SCALE: np.array([[0.1, 0.2]], np.float32),
+        "out.bias": np.zeros(2, np.float32),
+    }
+    assert np.allclose(floats(arrays)["out"], [[10, -20], [0.3, 1.4]])
+    arrays[name].flat[-1] = number
+    with pytest.raises(ValueError, match="weight 'out"):
+        floats(arrays)
 
 
 @pytest.fixture(scope="module")

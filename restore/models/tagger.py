@@ -34,6 +34,8 @@ EMBEDDING = "words"
 """The weight that holds the vectors of pieces."""
 MOST_NUMBERS = 1 << 26
 """Numbers of all weights together, beyond which they are none of ours."""
+HIGHEST_SCALE = 1e6
+"""That a matrix's integers are multiplied by; more could pass the largest float."""
 MOST_PIECES = 6
 """Pieces of a token that are read."""
 MOST_ROW = 480
@@ -158,6 +160,8 @@ def floats(arrays: Mapping[str, Array]) -> dict[str, Array]:
             made[name] = np.ascontiguousarray(integers(name, array, scale, room) * scale, np.float32)
             room -= made[name].size
         elif not name.endswith(SCALE):
+            if not np.isfinite(array).all():
+                raise ValueError(f"weight {name!r} has numbers that are none")
             made[name] = np.array(array)
     return made
 
@@ -181,4 +185,7 @@ def integers(name: str, packed: Array, scale: Array, most: int = MOST_NUMBERS) -
         raise ValueError(f"weight {name!r} cannot be unpacked ({error})") from error
     if not (unpacker.eof and scale.size and scale.ndim == 2 and 1 in scale.shape) or len(data) % scale.size:
         raise ValueError(f"weight {name!r} has not the numbers of its shape")
+    # Written so that NaN fails.
+    if not (np.abs(scale) <= HIGHEST_SCALE).all():
+        raise ValueError(f"weight {name!r} has a scale beyond {HIGHEST_SCALE:g}")
     return np.frombuffer(data, np.int8).reshape((len(scale), -1) if scale.shape[1] == 1 else (-1, scale.size))
