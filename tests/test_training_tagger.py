@@ -18,7 +18,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers  # noqa: E
 from restore.cli.main import group  # noqa: E402
 from restore.errors import RestoreError  # noqa: E402
 from restore.models.tagger import Tagger  # noqa: E402
-from restore.training.tagger import ROW, Network, RowMaker, name_tags, read_base, train  # noqa: E402
+from restore.training.tagger import train  # noqa: E402
+from restore.training.tagger_network import Network, read_base  # noqa: E402
+from restore.training.tagger_rows import ROW, RowMaker, name_tags  # noqa: E402
 
 DOCUMENT = "\n".join(
     [
