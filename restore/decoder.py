@@ -18,6 +18,7 @@ from heapq import nlargest
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from restore.fusion import Fusion
 from restore.lattice.forms import MAX_LENGTH, Form, FormFinder, capitalised
 from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
 from restore.models.base import Encoded, Expansion, LanguageModel, Request, Trie
@@ -52,6 +53,7 @@ class Weights:
         word_threshold, mark_threshold: from which posterior an inserted word, or mark, is worth having.
         path: what a nat of a reading's likelihood is worth beside its units' posteriors.
         tags: what the tagger's opinion is worth beside the model's.
+        fusion: what a nat of the n-gram model is worth beside one of the model's own, of words.
     """
 
     insertion: float = 0.0
@@ -68,6 +70,7 @@ class Weights:
     mark_threshold: float = 0.15
     path: float = 0.05
     tags: TagWeights = TagWeights()  # noqa: RUF009 (frozen)
+    fusion: float = 0.0
 
 
 class Step:
@@ -100,7 +103,7 @@ class Hypothesis:
     """A partial restoration: its score, where it stands in grammar and trie, and its last step."""
 
     __slots__ = (
-        "_origin", "inserted", "left", "node", "offer", "pending", "position", "score", "state", "step", "within",
+        "_origin", "context", "inserted", "left", "node", "offer", "pending", "position", "score", "state", "step", "within",
     )  # fmt: skip
 
     def __init__(
@@ -116,6 +119,7 @@ class Hypothesis:
         within: str = "",
         origin: Hypothesis | None = None,
         offer: Offer | None = None,
+        context: Any = None,
     ) -> None:
         self._origin = origin  # not itself: a circle would wait in memory for the garbage collector
         self.offer = offer
@@ -128,6 +132,7 @@ class Hypothesis:
         self.inserted = inserted
         self.node = node  # inside a unit of several ids, the trie of what is left of it
         self.within = within  # "form" or "insertion", if inside one
+        self.context = context  # what the n-gram model knows of the text so far, if there is one beside the model
 
     @property
     def origin(self) -> Hypothesis:
@@ -182,6 +187,7 @@ class Decoder:
         beam: int,
         weights: Weights,
         tagger: Tagger | None = None,
+        fusion: Fusion | None = None,
     ) -> None:
         self.model = model
         self.tagger = tagger
@@ -189,7 +195,8 @@ class Decoder:
         self.grammar = grammar
         self.beam = beam
         self.weights = weights
-        self.name = model.name if tagger is None else f"{model.name}+{tagger.checksum}"
+        self.fusion = fusion
+        self.name = "+".join([model.name, *(one.checksum for one in (tagger, fusion) if one is not None)])
         """The engine with the checksums of its data, as results and signatures show it."""
         self.insertion_trie = lru_cache(maxsize=1 << 12)(self._insertion_trie)
         self._forms = lru_cache(maxsize=1 << 15)(self._form_trie)
@@ -277,7 +284,7 @@ class Decoder:
         for item in self.grammar.menu(position, left, right):
             if item.merged and not self.model.merges_marks:
                 continue
-            touched = item.leads_to in (Place.OPEN, Place.DASH, Place.JOIN)
+            touched = touches(item)
             initial = position.initial and item.kind == "word"
             encoded = self.model.encode(item.text, initial=initial, touched=touched, logprob=item.logprob)
             if encoded is not None:
@@ -368,6 +375,8 @@ class Decoder:
             for form, bonus in node.items[child]:
                 if opinion is not None:
                     bonus += opinion.form(form, initial)
+                if self.fusion is not None:
+                    bonus += self.fused(parent.context, parent.position, form)[0]
                 done.append(Growth(score + bonus, parent, node, child, form, "form"))
             following = node.next[child]
             if following is not None:
@@ -389,15 +398,36 @@ class Decoder:
         before = held_by(parent) if opinion is not None else NOTHING
         for child, logprob in best:
             score = base + logprob
-            if opinion is None and score + node.potential <= floor:
+            if opinion is None and self.fusion is None and score + node.potential <= floor:
                 break
             for item, bonus in node.items[child]:
                 if opinion is not None:
                     bonus += opinion.insertion(item, before)
+                if self.fusion is not None:
+                    bonus += self.fused(parent.context, parent.position, item)[0]
                 growing.append(Growth(score + bonus, parent, node, child, item, "insertion"))
             following = node.next[child]
             if following is not None:
                 growing.append(Growth(score + following.potential, parent, node, child, None, "insertion"))
+
+    def fused(self, context: Any, position: Position, item: Form | Insertion) -> tuple[float, Any]:
+        """Return what the n-gram model adds for a unit at a position, in nats, and its context after the unit.
+
+        Args:
+            context: its context before the unit.
+            position: where the unit stands.
+            item: the unit.
+        """
+        if self.fusion is None:
+            return 0.0, None
+        follow, text, initial, logprob = self.fusion.follow, item.text[:READ], position.initial, item.logprob
+        if isinstance(item, Form):
+            added, context = follow(context, text if position.touching else " " + text, initial, False, logprob)
+        elif item.kind == "word":
+            added, context = follow(context, text, initial, touches(item), logprob)
+        else:  # it cannot tell where a sentence ends
+            return 0.0, follow(context, text, False, touches(item), logprob)[1]
+        return self.weights.fusion * added, context
 
     def floor(self, scores: list[float]) -> float:
         """Return the score that a hypothesis must beat to go on, given the scores of those that are done.
@@ -469,19 +499,20 @@ class Decoder:
                 run, after = forced_run(growth.node, growth.child)
             return Hypothesis(
                 growth.score, parent.state, run if len(run) > 1 else pending, parent.position, parent.step, parent.left,
-                parent.inserted, after, growth.within, parent.origin, parent.offer,
+                parent.inserted, after, growth.within, parent.origin, parent.offer, parent.context,
             )  # fmt: skip
+        _, context = self.fused(parent.context, parent.position, item)
         if isinstance(item, Form):
             text = item.text if parent.position.touching else " " + item.text
             position = after_form(parent.position, item)
             step = Step(parent.step, item, text, position)
-            return Hypothesis(growth.score, parent.state, pending, position, step, left_of(item))
+            return Hypothesis(growth.score, parent.state, pending, position, step, left_of(item), context=context)
         inserted = parent.inserted + 1
         position = parent.position.after(item, inserted < MAX_INSERTIONS)
         step = Step(parent.step, item, item.text, position)
         return Hypothesis(
             growth.score, parent.state, pending, position, step, parent.left, inserted,
-            origin=parent.origin, offer=parent.offer,
+            origin=parent.origin, offer=parent.offer, context=context,
         )  # fmt: skip
 
     def ends_text(self, growth: Growth) -> bool:
@@ -532,6 +563,11 @@ def held_by(hypothesis: Hypothesis) -> tuple[Mark, str]:
         assert isinstance(step.what, Insertion)
         held = with_insertion(held, step.what)
     return held
+
+
+def touches(insertion: Insertion) -> bool:
+    """Tell whether what follows an insertion stands at it without a space."""
+    return insertion.leads_to in (Place.OPEN, Place.DASH, Place.JOIN)
 
 
 def left_of(form: Form) -> Side:

@@ -12,7 +12,9 @@ from restore.bundle import CARD, resources_folder
 from restore.config import AUTO, ENGINES
 from restore.decoder import Weights
 from restore.errors import ResourceError, RestoreError
+from restore.fusion import Fusion
 from restore.models.base import LanguageModel
+from restore.models.words import WordModel
 from restore.opinion import Tagger, TagWeights
 
 FAST, NEURAL, HF = "fast", "neural", "hf"
@@ -20,6 +22,8 @@ FOLDERS = {FAST: "ngram", NEURAL: "neural"}
 """The folder of each engine's model among the resources."""
 TAGGER, TAGGED = "tagger", (NEURAL,)
 """The folder of the tagger among the resources, and the engines that it advises."""
+FUSED = (NEURAL,)
+"""The engines that the n-gram model advises."""
 FORMATS = {"restore-neural": NEURAL}
 """The engine of each format of models; what is not named here is read by the fast engine, which says what is wrong."""
 RUNTIME = ("onnxruntime", "tokenizers")
@@ -52,10 +56,13 @@ class Engine:
     weights: Weights
 
 
-TAGS = TagWeights(mark=0.3, first=0.3, last=0.3, edit=0.1, case=0.3)
+TAGS = TagWeights(mark=0.3, first=0.3, last=0.3, edit=0.2, case=0.3)
+NEURAL_WEIGHTS = Weights(
+    insertion=0.8, end=0.0, quote=-2.0, capital=0.7, live=6.0, margin=6.0, word_threshold=0.15, tags=TAGS, fusion=0.2
+)
 SETTINGS = {
     FAST: Engine(8, 1, Weights()),
-    NEURAL: Engine(4, 2, Weights(end=0.0, quote=-2.0, capital=0.7, live=6.0, margin=6.0, tags=TAGS)),
+    NEURAL: Engine(4, 2, NEURAL_WEIGHTS),
     HF: Engine(4, 1, Weights(live=12.0)),
 }
 """Chosen on the odd-numbered development documents; but for Hugging Face models, of which each is another."""
@@ -111,10 +118,7 @@ def open_model(engine: str, folder: str | os.PathLike[str] | None = None) -> Lan
         return _open_huggingface(Path(folder or ""))
     path = Path(folder) if folder is not None else resources_folder() / FOLDERS[engine]
     if engine == FAST:
-        from restore.models.ngram import NgramModel
-        from restore.models.words import WordModel
-
-        return WordModel(NgramModel.open(path))
+        return _open_ngram(path)
     for name in RUNTIME:
         if find_spec(name) is None:
             raise RestoreError(NO_RUNTIME.format(name=name))
@@ -139,8 +143,32 @@ def open_tagger(engine: str, folder: str | os.PathLike[str] | None = None) -> Ta
         return None
     from restore.models.tagger import Tagger as Encoder
 
-    own = None if folder is None else Path(folder) / TAGGER
-    return Encoder.open(own if own is not None and own.is_dir() else resources_folder() / TAGGER)
+    return Encoder.open(_advising(TAGGER, folder))
+
+
+def open_fusion(engine: str, folder: str | os.PathLike[str] | None = None) -> Fusion | None:
+    """Open the n-gram model that advises an engine's search, or return None for an engine without one.
+
+    Args:
+        engine: `fast`, `neural` or `hf`.
+        folder: the folder of a model, which may have an n-gram model of its own in it.
+
+    Raises:
+        ResourceError: it is missing, damaged, or of another version.
+    """
+    return Fusion(_open_ngram(_advising(FOLDERS[FAST], folder))) if engine in FUSED else None
+
+
+def _advising(name: str, folder: str | os.PathLike[str] | None) -> Path:
+    """Return the folder of a model that advises: the one in another model's folder, or the one that comes with restore."""
+    own = None if folder is None else Path(folder) / name
+    return own if own is not None and own.is_dir() else resources_folder() / name
+
+
+def _open_ngram(path: Path) -> WordModel:
+    from restore.models.ngram import NgramModel
+
+    return WordModel(NgramModel.open(path))
 
 
 def _open_huggingface(path: Path) -> LanguageModel:

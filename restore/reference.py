@@ -169,6 +169,7 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
     position, left, index, score = Position(), Side.NONE, 0, 0.0
     tagging = Tagging(decoder.tagger, tokens, decoder.weights.tags) if decoder.tagger is not None else None
     held = NOTHING
+    context = decoder.fusion.begin("") if decoder.fusion is not None else None
     for what in path:
         token = tokens[index] if index < total else None
         if isinstance(what, Form):
@@ -176,7 +177,8 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
         else:
             node = decoder.insertion_trie(position, left if position.fresh else Side.WORD, decoder.right_of(token))
         ids, bonus = _spell(node, what)
-        score += bonus
+        added, context = decoder.fused(context, position, what)
+        score += bonus + added
         for piece in ids:
             single: Trie[Any] = Trie([(Encoded((piece,)), what)])
             answer = model.expand([Request(state, pending, None, single, 1)])[0]

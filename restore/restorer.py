@@ -19,8 +19,9 @@ from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect
 from restore.config import AUTO, Config
 from restore.cues import Cues
 from restore.decoder import Decoder, Pin
-from restore.engines import FAST, NEURAL, SETTINGS, engine_of, open_model, open_tagger
+from restore.engines import FAST, NEURAL, SETTINGS, engine_of, open_fusion, open_model, open_tagger
 from restore.flags import FlagFinder
+from restore.fusion import Fusion
 from restore.initials import weigh_initials
 from restore.lattice import FormFinder, GapGrammar
 from restore.lattice.forms import Form
@@ -103,7 +104,7 @@ class Restorer:
         grammar = GapGrammar(self.channel, self._lexicon)
         settings = SETTINGS[self._engine]
         beam = self.config.beam or settings.beam
-        return Decoder(self._model, finder, grammar, beam, settings.weights, self._tagger)
+        return Decoder(self._model, finder, grammar, beam, settings.weights, self._tagger, self._fusion)
 
     @cached_property
     def _engine(self) -> str:
@@ -118,10 +119,14 @@ class Restorer:
         return open_tagger(self._engine, self.config.model)
 
     @cached_property
+    def _fusion(self) -> Fusion | None:
+        return open_fusion(self._engine, self.config.model)
+
+    @cached_property
     def _judging(self) -> Decoder:
         """A narrow search with the fast engine, for evidence on repairs."""
-        decoder = self._decoder
-        model = decoder.model if self._engine == FAST else open_model(FAST)
+        decoder, fusion = self._decoder, self._fusion
+        model = decoder.model if self._engine == FAST else open_model(FAST) if fusion is None else fusion.model
         return Decoder(model, decoder.finder, decoder.grammar, JUDGING_BEAM, SETTINGS[FAST].weights)
 
     @cached_property
@@ -374,6 +379,7 @@ class Restorer:
                 other = Restorer(replace(self.config, channel=name))
                 other.__dict__["_model"] = self._model
                 other.__dict__["_tagger"] = self._tagger
+                other.__dict__["_fusion"] = self._fusion
                 self._others[name] = other
             other = self._others[name]
         return other, said.format(name=name, probability=found.probability, evidence="; ".join(found.evidence))

@@ -158,7 +158,8 @@ class Search:
         texts = [token.core if token.word else token.text for token in self._tokens.row(first, span.seen)]
         state = decoder.model.begin(texts, prefix)
         stacks: dict[int, list[Hypothesis]] = defaultdict(list)
-        stacks[start] = [Hypothesis(0.0, state, None, position, None, left)]
+        context = None if decoder.fusion is None else decoder.fusion.begin(prefix)
+        stacks[start] = [Hypothesis(0.0, state, None, position, None, left, context=context)]
         stages: list[Stage] = []
         for index in range(start, stop):
             live = decoder.pruned(stacks.pop(index, []))

@@ -117,6 +117,18 @@ def test_a_tagger_is_a_base(base: Path, corpus: Path, tmp_path: Path) -> None:
     assert first.checksum != second.checksum
 
 
+def test_the_base_keeps_its_share(base: Path, corpus: Path, tmp_path: Path) -> None:
+    options = {"channels": {"nltk": 1}, "gaps": 500, "learning_rate": 1.0, "report": lambda line: None}
+    train([corpus], tmp_path / "base", base=base, **options)
+    for keep in (0.0, 0.5, 1.0):
+        train([corpus], tmp_path / str(keep), base=tmp_path / "base", keep=keep, **options)
+    before, new, half, old = (read_base(tmp_path / name)[0]["0.up"] for name in ("base", "0.0", "0.5", "1.0"))
+    step = before.abs().max() / 100  # weights are rounded
+    assert (new - before).abs().max() > 5 * step
+    torch.testing.assert_close(half, (new + before) / 2, rtol=0, atol=float(2 * step))
+    torch.testing.assert_close(old, before, rtol=0, atol=float(step))
+
+
 def test_errors(base: Path, corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(RestoreError, match="say how long"):
         train([corpus], tmp_path / "out", base=base)

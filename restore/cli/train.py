@@ -182,6 +182,10 @@ def neural(
 @click.option("--learning-rate", type=float, default=4e-4, show_default=True, help="The highest.")
 @click.option("--channel", "channels", multiple=True, metavar="NAME=SHARE", help="Channels that strip, and their shares.")
 @click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How much oftener a source is drawn from.")
+@click.option(
+    "--keep", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+    help="The base's share in the end: 0.4 is better than 0 on other text where the base is a tagger.",
+)  # fmt: skip
 def tagger(
     files: tuple[Path, ...],
     out: Path,
@@ -193,6 +197,7 @@ def tagger(
     learning_rate: float,
     channels: tuple[str, ...],
     weights: tuple[str, ...],
+    keep: float,
 ) -> None:
     """Train a tagger, which reads the stripped text on both sides of each gap and advises the search.
 
@@ -207,7 +212,7 @@ def tagger(
     train(
         files, out, base=base or resources_folder() / "tagger", held_out=held_out, minutes=minutes, gaps=gaps, seed=seed,
         learning_rate=learning_rate, channels=_weights(channels, "--channel") or None, weights=_weights(weights) or None,
-        report=lambda line: click.echo(line, err=True),
+        keep=keep, report=lambda line: click.echo(line, err=True),
     )  # fmt: skip
 
 

@@ -26,6 +26,11 @@ class WordModel:
         return f"fast:{self._model.checksum}"
 
     @property
+    def checksum(self) -> str:
+        """What names its data in signatures."""
+        return self._model.checksum
+
+    @property
     def window(self) -> Window | None:
         """Wide windows, which only bound memory: the model looks back a few words."""
         return WINDOW
@@ -60,6 +65,14 @@ class WordModel:
             if self._model.is_class(piece) and unit.strip(" ").isalpha():
                 bonus += logprob - float(self._model.class_logprob[piece])
         return Encoded(tuple(ids), bonus) if ids else None
+
+    def follow(self, state: Any, encoded: Encoded) -> tuple[float, Any]:
+        """Return the log-probability of pieces after a context with what is to be added to it, in nats, and the context then."""
+        logprob = encoded.bonus
+        for piece in encoded.ids:
+            logprob += self._model.logprob(state, piece)
+            state = self._model.push(state, piece)
+        return logprob, state
 
     def expand(self, requests: Sequence[Request]) -> list[Expansion]:
         """Move each context on and look up what may follow."""
