@@ -2,9 +2,10 @@
 
 All hypotheses of a beam stand in the gap before the same input token. They grow id by id: one that completes a form of
 the token moves on to the next beam, one that inserts something stays. A gap is done when as many hypotheses as the beam
-is wide have moved on with better scores than any that stayed. Scores are sums of full-vocabulary log-probabilities, so
-that a hypothesis which makes the next input word unlikely pays for it; hypotheses are only compared at the same input
-token. (Greedy or token-synchronous search fails here: at each step some stop word is likelier than the next input word.)
+is wide have moved on with better scores than any that stayed. Scores are sums of full-vocabulary log-probabilities, and
+of what a tagger and an n-gram model add to them, so that a hypothesis which makes the next input word unlikely pays for
+it; hypotheses are only compared at the same input token. (Greedy or token-synchronous search fails here: at each step
+some stop word is likelier than the next input word.)
 """
 
 from __future__ import annotations
@@ -23,9 +24,8 @@ from restore.lattice.forms import MAX_LENGTH, Form, FormFinder, capitalised
 from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
 from restore.models.base import Encoded, Expansion, LanguageModel, Request, Trie
 from restore.models.runs import forced_run
-from restore.opinion import NOTHING, Opinion, Tagger, TagWeights, with_insertion
+from restore.opinion import NOTHING, Adviser, Held, Opinion, Tagger, TagWeights, with_insertion
 from restore.source import SourceToken, TokenStream
-from restore.tags import Mark
 from restore.units import SENTENCE_ENDS
 
 READ = 256
@@ -190,7 +190,7 @@ class Decoder:
         fusion: Fusion | None = None,
     ) -> None:
         self.model = model
-        self.tagger = tagger
+        self.adviser = Adviser(tagger, weights.tags, finder.channel, grammar.words) if tagger is not None else None
         self.finder = finder
         self.grammar = grammar
         self.beam = beam
@@ -395,7 +395,7 @@ class Decoder:
         if node is None:
             return
         base = _base(parent, node)
-        before = held_by(parent) if opinion is not None else NOTHING
+        before = self.held_by(parent) if opinion is not None else NOTHING
         for child, logprob in best:
             score = base + logprob
             if opinion is None and self.fusion is None and score + node.potential <= floor:
@@ -409,6 +409,17 @@ class Decoder:
             following = node.next[child]
             if following is not None:
                 growing.append(Growth(score + following.potential, parent, node, child, None, "insertion"))
+
+    def held_by(self, hypothesis: Hypothesis) -> Held:
+        """Return what a hypothesis's gap holds so far, for the tagger: the marks that its last form ends in, too."""
+        origin = hypothesis.origin.step
+        held = NOTHING
+        if self.adviser is not None and origin is not None and isinstance(origin.what, Form):
+            held = self.adviser.after(origin.what)
+        for step in steps_between(hypothesis.step, origin):
+            assert isinstance(step.what, Insertion)
+            held = with_insertion(held, step.what)
+        return held
 
     def fused(self, context: Any, position: Position, item: Form | Insertion) -> tuple[float, Any]:
         """Return what the n-gram model adds for a unit at a position, in nats, and its context after the unit.
@@ -554,15 +565,6 @@ def steps_between(last: Step | None, root: Step | None) -> list[Step]:
         steps.append(last)
         last = last.before
     return steps[::-1]
-
-
-def held_by(hypothesis: Hypothesis) -> tuple[Mark, str]:
-    """Return the mark and the last word of what a hypothesis has inserted in its gap."""
-    held = NOTHING
-    for step in steps_between(hypothesis.step, hypothesis.origin.step):
-        assert isinstance(step.what, Insertion)
-        held = with_insertion(held, step.what)
-    return held
 
 
 def touches(insertion: Insertion) -> bool:

@@ -10,12 +10,28 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple, Protocol
 
-from restore.lattice.forms import Form
+from restore.channel import Channel
+from restore.lattice.forms import MAX_LENGTH, Form
 from restore.lattice.gaps import ENDED, Insertion, Place
 from restore.source import TokenStream
-from restore.tags import COMMA, NO_WORD, OTHER_EDIT, OTHER_WORD, Case, Mark, Tags, case_of, edit_of
+from restore.tags import (
+    COMMA,
+    NO_WORD,
+    OTHER_EDIT,
+    OTHER_WORD,
+    Case,
+    Floats,
+    Mark,
+    Tags,
+    case_of,
+    edit_of,
+    mark_of_gap,
+    words_of_gap,
+)
 from restore.units import CLITICS
 
 CHUNK, CONTEXT = 64, 24
@@ -27,13 +43,43 @@ KEPT = 16
 
 _CLITIC = re.compile(rf"(?<=.)(?:{'|'.join(CLITICS)})$")
 
-NOTHING = (Mark.NONE, NO_WORD)
-"""The mark and the last word of an empty gap."""
+
+class Held(NamedTuple):
+    """What a gap holds.
+
+    Attributes:
+        mark: its mark.
+        first, last: its first and its last word, or `NO_WORD`.
+        words: how many there are.
+    """
+
+    mark: Mark = Mark.NONE
+    first: str = NO_WORD
+    last: str = NO_WORD
+    words: int = 0
+
+
+NOTHING = Held()
+"""An empty gap."""
+
+
+class FormTags(NamedTuple):
+    """The tags of what a form spells.
+
+    Attributes:
+        tokens: the edit and the casing of each token in it.
+        gaps: what stands between these.
+        mark: the mark that it ends in, which training found in the gap after it.
+    """
+
+    tokens: tuple[tuple[str, Case | None], ...]
+    gaps: tuple[str, ...]
+    mark: Mark
 
 
 def mark_of(insertion: Insertion) -> Mark:
     """Return the mark that an insertion is."""
-    if insertion.kind == "word":
+    if insertion.kind == "word" or insertion.leads_to is Place.CLITIC:
         return Mark.NONE
     if insertion.kind == "break":
         return Mark.BREAK
@@ -57,14 +103,29 @@ def word_of(insertion: Insertion, before: str) -> str:
     return before + word if insertion.leads_to is Place.CLITIC else word
 
 
-def with_insertion(held: tuple[Mark, str], insertion: Insertion) -> tuple[Mark, str]:
-    """Return the mark and the last word of a gap that holds one insertion more."""
-    return max(held[0], mark_of(insertion)), word_of(insertion, held[1])
+def with_insertion(held: Held, insertion: Insertion) -> Held:
+    """Return what a gap holds that holds one insertion more."""
+    if insertion.kind != "word":
+        return held._replace(mark=max(held.mark, mark_of(insertion)))
+    word = word_of(insertion, held.last)
+    words = held.words + (insertion.leads_to is not Place.CLITIC or not held.words)
+    return Held(held.mark, word if words == 1 else held.first, word, words)
 
 
-def form_tags(token: str, form: Form) -> tuple[str, Case | None]:
-    """Return the edit and the casing of a form of a token."""
-    return edit_of(token, form.text), case_of(form.text)
+def read_form(text: str, channel: Channel) -> FormTags:
+    """Return the tags of a form, as training reads them off a text: of what the channel keeps of it.
+
+    >>> from restore.channel import get_channel
+    >>> read_form("U.S.", get_channel("nltk"))
+    FormTags(tokens=(('=', <Case.TITLE: 1>),), gaps=(), mark=<Mark.NONE: 0>)
+    """
+    tokens = channel.tokens(text)
+    tags = [(token.text.lower(), text[token.start : token.end]) for token in tokens]
+    return FormTags(
+        tuple([(edit_of(token, surface), case_of(surface)) for token, surface in tags]),
+        tuple([text[one.end : other.start] for one, other in pairwise(tokens)]),
+        mark_of_gap(text[tokens[-1].end :] + " ") if tokens else Mark.NONE,
+    )
 
 
 class Tagger(Protocol):
@@ -104,6 +165,44 @@ class TagWeights:
     case: float = 0.0
 
 
+class Adviser:
+    """A tagger with all that its opinions rest on. Safe to share between threads.
+
+    Args:
+        tagger: says what each gap held, and how each token was spelt.
+        weights: what that is worth.
+        channel: what stripped the text.
+        words: the words that may be inserted, with their log-probabilities, in nats.
+    """
+
+    def __init__(self, tagger: Tagger, weights: TagWeights, channel: Channel, words: Mapping[str, float]) -> None:
+        self.tagger = tagger
+        self.weights = weights
+        self._channel = channel
+        self._short = lru_cache(maxsize=1 << 15)(self._read)
+        others: dict[str, float] = {}
+        for word, logprob in words.items():
+            if word.lower() not in tagger.words:
+                others[word.lower()] = others.get(word.lower(), 0.0) + math.exp(logprob)
+        self._others = math.log(sum(others.values())) if others else 0.0
+
+    def share(self, item: Insertion) -> float:
+        """Return a word's share of all those that have no tag of their own, as a log-probability in nats."""
+        return min(0.0, item.logprob - self._others) if item.leads_to is not Place.CLITIC else 0.0
+
+    def read(self, text: str) -> FormTags:
+        """Return the tags of a form."""
+        return self._short(text) if len(text) <= MAX_LENGTH else self._read(text)
+
+    def after(self, form: Form) -> Held:
+        """Return what the gap after a form holds before anything is inserted: the mark that the form ends in."""
+        mark = self.read(form.text).mark
+        return NOTHING if mark is Mark.NONE else Held(mark)
+
+    def _read(self, text: str) -> FormTags:
+        return read_form(text, self._channel)
+
+
 class Opinion:
     """What the tagger adds to the scores of hypotheses in one gap and at the token after it.
 
@@ -111,40 +210,56 @@ class Opinion:
     and not only when its gap is done.
     """
 
-    __slots__ = ("_place", "_tagger", "_tags", "_token", "_weights")
+    __slots__ = ("_adviser", "_index", "_place", "_tagging", "_tags")
 
-    def __init__(self, tagger: Tagger, tags: Tags, place: int, token: str, weights: TagWeights) -> None:
-        self._tagger = tagger
+    def __init__(self, adviser: Adviser, tagging: Tagging, index: int, tags: Tags, place: int) -> None:
+        self._adviser = adviser
+        self._tagging = tagging
+        self._index = index  # of the input token
         self._tags = tags
-        self._place = place
-        self._token = token
-        self._weights = weights
+        self._place = place  # of the input token in these tags
 
-    def insertion(self, item: Insertion, before: tuple[Mark, str]) -> float:
+    def insertion(self, item: Insertion, before: Held) -> float:
         """Return what is added for an insertion, in nats.
 
         Args:
             item: the insertion.
-            before: the mark and the last word of what the gap holds already; see `held_by`.
+            before: what the gap holds already; see `held_by`.
         """
-        tags, place, weights, words = self._tags, self._place, self._weights, self._tagger.words
-        mark, word = before
-        if item.kind == "word":
-            other = words[OTHER_WORD]
-            new = words.get(word_of(item, word), other)
-            old = words.get(word, other)
-            added = weights.last * (tags.last[place, new] - tags.last[place, old])
-            if not word:
-                added += weights.first * (tags.first[place, new] - tags.first[place, old])
-            return float(added + weights.held * tags.held[place, new])
-        after = max(mark, mark_of(item))
-        return weights.mark * float(tags.marks[place, after] - tags.marks[place, mark])
+        if item.kind != "word":
+            return self._marked(before.mark, max(before.mark, mark_of(item)))
+        tags, place, weights, after = self._tags, self._place, self._adviser.weights, with_insertion(before, item)
+        added = weights.last * (self._word(tags.last, after.last, item) - self._word(tags.last, before.last))
+        if after.words == 1:
+            added += weights.first * (self._word(tags.first, after.first, item) - self._word(tags.first, before.first))
+        if weights.held:
+            added += weights.held * float(tags.held[place, self._number(after.last)])
+            if after.words == before.words:
+                added -= weights.held * float(tags.held[place, self._number(before.last)])
+        return added
+
+    def _number(self, word: str) -> int:
+        words = self._adviser.tagger.words
+        return words.get(word, words[OTHER_WORD])
+
+    def _word(self, logprobs: Floats, word: str, item: Insertion | None = None) -> float:
+        """Return the log-probability of a gap's first or last word; of one without a tag of its own, if it is an insertion."""
+        number = self._number(word)
+        other = item is not None and number == self._adviser.tagger.words[OTHER_WORD]
+        return float(logprobs[self._place, number]) + (self._adviser.share(item) if other and item is not None else 0.0)
+
+    def _marked(self, before: Mark, after: Mark) -> float:
+        """Return what is added where the mark of the gap changes, in nats."""
+        if before is after or not self._index:  # training saw no gap at a text's start
+            return 0.0
+        marks = self._tags.marks[self._place]
+        return self._adviser.weights.mark * float(marks[after] - marks[before])
 
     def words(self) -> dict[str, float]:
         """Return how probable it is that the gap holds each word, with the space before it, where that is at all likely."""
         odds = self._tags.held[self._place]
         found: dict[str, float] = {}
-        for name, number in self._tagger.words.items():
+        for name, number in self._adviser.tagger.words.items():
             if odds[number] > LEAST_ODDS and name not in (NO_WORD, OTHER_WORD):
                 word = " " + _CLITIC.sub("", name)  # whoever "he's" has, has "he"
                 found[word] = found.get(word, 0.0) + 1 / (1 + math.exp(-float(odds[number])))
@@ -157,12 +272,31 @@ class Opinion:
             form: it.
             initial: whether it starts a sentence, where its capital says nothing.
         """
-        if form.span > 1:
+        read = self._adviser.read(form.text)
+        if len(read.tokens) != form.span:  # it stands as it is
             return 0.0
-        tags, place, weights = self._tags, self._place, self._weights
-        edit, case = form_tags(self._token, form)
-        number = self._tagger.edits.get(edit, self._tagger.edits[OTHER_EDIT])
-        added = weights.edit * float(tags.edits[place, number])
+        added = self._spelt(*read.tokens[0], initial)
+        for number, gap in enumerate(read.gaps, 1):
+            inner = self._tagging.at(self._index + number)
+            added += inner.gap(gap) + inner._spelt(*read.tokens[number], False)
+        if read.mark is not Mark.NONE and self._tagging.has(self._index + form.span):
+            added += self._tagging.at(self._index + form.span)._marked(Mark.NONE, read.mark)
+        return added
+
+    def gap(self, text: str) -> float:
+        """Return what is added for a gap that is known whole, in nats."""
+        added = self._marked(Mark.NONE, mark_of_gap(text))
+        words = words_of_gap(text)
+        if not words:
+            return added
+        tags, weights = self._tags, self._adviser.weights
+        added += weights.first * (self._word(tags.first, words[0]) - self._word(tags.first, NO_WORD))
+        return added + weights.last * (self._word(tags.last, words[-1]) - self._word(tags.last, NO_WORD))
+
+    def _spelt(self, edit: str, case: Case | None, initial: bool) -> float:
+        """Return what is added for the spelling of the token, in nats."""
+        tags, place, weights, edits = self._tags, self._place, self._adviser.weights, self._adviser.tagger.edits
+        added = weights.edit * float(tags.edits[place, edits.get(edit, edits[OTHER_EDIT])])
         if case is not None and not initial:
             added += weights.case * float(tags.cases[place, case])
         return added
@@ -171,11 +305,14 @@ class Opinion:
 class Tagging:
     """The opinions of a tagger on one text, found as they are asked for and forgotten when they are done with."""
 
-    def __init__(self, tagger: Tagger, tokens: TokenStream, weights: TagWeights) -> None:
-        self._tagger = tagger
+    def __init__(self, adviser: Adviser, tokens: TokenStream) -> None:
+        self._adviser = adviser
         self._tokens = tokens
-        self._weights = weights
         self._chunks: dict[int, Tags] = {}
+
+    def has(self, index: int) -> bool:
+        """Tell whether the text goes on to an input token."""
+        return index < self._tokens.upto(index + 1)
 
     def at(self, index: int) -> Opinion:
         """Return the opinion on an input token and the gap before it."""
@@ -183,11 +320,10 @@ class Tagging:
         if chunk not in self._chunks:
             self._chunks.pop(chunk - KEPT, None)
             self._chunks[chunk] = self._tagged(chunk * CHUNK)
-        token = self._tokens[index]
-        return Opinion(self._tagger, self._chunks[chunk], place, token.core.lower(), self._weights)
+        return Opinion(self._adviser, self, index, self._chunks[chunk], place)
 
     def _tagged(self, start: int) -> Tags:
         first = max(self._tokens.first, start - CONTEXT)
         row = self._tokens.row(first, start + CHUNK + CONTEXT)
         texts = [(token.core if token.word else token.text).lower() for token in row]
-        return self._tagger.tag(texts, start - first, min(len(row), start - first + CHUNK))
+        return self._adviser.tagger.tag(texts, start - first, min(len(row), start - first + CHUNK))

@@ -177,7 +177,7 @@ def _weigh(stage: Stage, chances: list[float], weights: Weights) -> tuple[Choice
         steps = contents[key] = steps_between(parent.step, parent.origin.step)
         content = tuple([step.text for step in steps])
         gaps[content] += shares[key]
-        for unit in set(content):
+        for unit in dict.fromkeys(content):  # in order, so that nothing depends on how texts are hashed
             units[unit] += shares[key]
     values = {key: sum([units[step.text] - _threshold(step, weights) for step in steps]) for key, steps in contents.items()}
     worths = []
@@ -206,9 +206,9 @@ def offered(last: Offer | None) -> dict[str, float]:
             chance = math.exp(logprob)
             if chance < LEAST_OFFER:
                 break
-            texts = {item.text for item, _ in last.node.items[child]}
+            texts = dict.fromkeys(item.text for item, _ in last.node.items[child])
             if (longer := last.node.next[child]) is not None:
-                texts.update(item.text for item in longer.all())
+                texts.update(dict.fromkeys(item.text for item in longer.all()))
             for text in texts:
                 sums[text] += chance / len(texts)
         last = last.before

@@ -109,7 +109,11 @@ def measure_reference(
 
 
 def _fill(decoder: Decoder, walks: list[_Walk], original: str, right: Side, upto: int) -> Iterator[_Walk]:
-    """Yield the walks, grown by insertions along the original, that may be followed by a form at `upto`."""
+    """Yield the walks, grown by insertions along the original, that may be followed by a form at `upto`.
+
+    Marks that a model writes as one come last in the menu, so they are popped first: the other ways to the same place are
+    then left out.
+    """
     seen = set()
     stack = list(walks)
     while stack:
@@ -122,7 +126,9 @@ def _fill(decoder: Decoder, walks: list[_Walk], original: str, right: Side, upto
         left = walk.left if walk.position.fresh else Side.WORD
         for item in decoder.grammar.menu(walk.position, left, right):
             end = walk.place + len(item.text)
-            if item.merged or end > max(upto, walk.place + 1) or not original.startswith(item.text, walk.place):
+            if item.merged and not decoder.model.merges_marks:
+                continue
+            if end > max(upto, walk.place + 1) or not original.startswith(item.text, walk.place):
                 continue
             if item.kind == "word" and original[end : end + 1].isalnum():
                 continue
@@ -167,7 +173,8 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
     state = model.begin([token.core if token.word else token.text for token in tokens.row(0, total)])
     pending: int | None = None
     position, left, index, score = Position(), Side.NONE, 0, 0.0
-    tagging = Tagging(decoder.tagger, tokens, decoder.weights.tags) if decoder.tagger is not None else None
+    adviser = decoder.adviser
+    tagging = Tagging(adviser, tokens) if adviser is not None else None
     held = NOTHING
     context = decoder.fusion.begin("") if decoder.fusion is not None else None
     for what in path:
@@ -188,7 +195,8 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
         if isinstance(what, Form):
             if opinion is not None:
                 score += opinion.form(what, position.initial)
-            position, left, index, held = after_form(position, what), left_of(what), index + what.span, NOTHING
+            position, left, index = after_form(position, what), left_of(what), index + what.span
+            held = adviser.after(what) if adviser is not None else NOTHING
         else:
             if opinion is not None:
                 score += opinion.insertion(what, held)

@@ -71,8 +71,7 @@ class Search:
         self._done = done
         self._pins = pins or {}
         self._posteriors = posteriors
-        tagger = decoder.tagger
-        self._tagging = Tagging(tagger, tokens, decoder.weights.tags) if tagger is not None else None
+        self._tagging = Tagging(decoder.adviser, tokens) if decoder.adviser is not None else None
 
     def run(self) -> Asking:
         """Search the whole text."""
@@ -138,11 +137,11 @@ class Search:
 
     def _tagged(self, start: int, choices: list[Choice]) -> list[Choice]:
         """Add to the choices of a window what the tagger says of their gaps, all but that at the end of the text."""
-        tagging, tokens = self._tagging, self._tokens
+        tagging = self._tagging
         if tagging is None:
             return choices
         return [
-            replace(choice, tagged=tagging.at(place).words()) if place < tokens.upto(place + 1) else choice
+            replace(choice, tagged=tagging.at(place).words()) if tagging.has(place) else choice
             for place, choice in enumerate(choices, start)
         ]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +113,6 @@ def case_of(surface: str) -> Case | None:
     return Case.TITLE if capitals[0] and not any(capitals[1:]) else Case.MIXED
 
 
-@lru_cache(maxsize=1 << 15)
 def edit_of(token: str, surface: str) -> str:
     """Return what makes a form's spelling of a token's.
 

@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,13 @@ def on_a_terminal(huge: Path, *options: str, stdout: int | None = None, term: st
     return shown.decode().replace("\r\n", "\n")
 
 
+@lru_cache(maxsize=1)
+def restored(text: str) -> str:
+    return "".join(Restorer(beam=2).stream(text))
+
+
 def prose_of(huge: Path) -> str:
-    return "".join(Restorer(beam=2).stream(huge.read_text()))
+    return restored(huge.read_text())
 
 
 def left_over(shown: str) -> str:
@@ -103,7 +109,8 @@ def test_is_not_drawn_for_a_short_text(tmp_path: Path) -> None:
     assert on_a_terminal(tmp_path / "short.txt", "-o", str(tmp_path / "out.txt")) == ""
 
 
-def test_progress_is_told_in_order(fast: Restorer, seed_text: str) -> None:
+def test_progress_is_told_in_order(seed_text: str) -> None:
+    fast = Restorer(engine="fast", beam=2)
     text = " ".join([seed_text.strip()] * 5)
     told: list[tuple[int, int]] = []
     pieces = list(fast.stream(text, progress=lambda done, size: told.append((done, size))))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ pytest.importorskip("onnxruntime")
 
 from restore.bundle import resources_folder
 from restore.channel import get_channel
+from restore.errors import ResourceError
 from restore.lattice import GapGrammar
+from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place, Position, Side
 from restore.lexicon import default_lexicon
 from restore.models.network import SCALE, pack
 from restore.models.tagger import MOST_ROW, Tagger, floats
-from restore.opinion import CHUNK, NOTHING, Tagging, TagWeights, with_insertion
+from restore.opinion import CHUNK, NOTHING, Adviser, Held, Tagging, TagWeights, read_form, with_insertion
 from restore.source import TokenStream, read_source
 from restore.tags import Case, Mark, case_of, edit_of, mark_of_gap, words_of_gap
 
@@ -53,6 +57,16 @@ def tagger() -> Tagger:
     return Tagger.open(resources_folder() / "tagger")
 
 
+@pytest.mark.parametrize("names", ["words", "edits"])
+def test_a_card_that_names_other_tags_is_refused(tmp_path: Path, names: str) -> None:
+    folder = Path(shutil.copytree(resources_folder() / "tagger", tmp_path / "tagger"))
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card[names].pop()
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(ResourceError, match=r"not those that its card names"):
+        Tagger.open(folder)
+
+
 @pytest.fixture(scope="module")
 def grammar() -> GapGrammar:
     return GapGrammar(get_channel("nltk"), default_lexicon())
@@ -70,9 +84,16 @@ def test_tokens_have_tags(case: dict[str, Any]) -> None:
     assert case_of(case["surface"]) == (None if case["case"] is None else Case[case["case"]])
 
 
+@pytest.mark.parametrize("case", CASES["forms"], ids=lambda case: case["label"])
+def test_forms_have_the_tags_that_training_read_off_them(case: dict[str, Any]) -> None:
+    tags = read_form(case["form"], get_channel("nltk"))
+    assert [[edit, None if shape is None else shape.name] for edit, shape in tags.tokens] == case["tokens"]
+    assert (list(tags.gaps), tags.mark.name) == (case["gaps"], case["mark"])
+
+
 def _unclear(item: Insertion) -> bool:
     """Tell whether the text of a gap cannot show what an insertion was: an abbreviation's full stop may end a sentence."""
-    return item.text in ("'", ' "') or (item.kind == "word" and "." in item.text)
+    return item.text == ' "' or (item.kind == "word" and "." in item.text)
 
 
 @given(data=st.data())
@@ -82,7 +103,7 @@ def test_insertions_make_the_tags_of_the_gap_that_they_make(grammar: GapGrammar,
     left = Side.WORD
     for _ in range(data.draw(st.integers(0, 4))):
         menu: list[Insertion] = [item for item in grammar.menu(position, left, Side.WORD) if not _unclear(item)]
-        if "'" in held[1]:  # nobody writes "don't's"
+        if "'" in held.last:  # nobody writes "don't's"
             menu = [item for item in menu if item.leads_to is not Place.CLITIC]
         if not menu:
             break
@@ -92,9 +113,10 @@ def test_insertions_make_the_tags_of_the_gap_that_they_make(grammar: GapGrammar,
     gap = text if position.touching else text + " "
     if gap.isspace() and gap != "\n":
         gap = " "
-    assert held[0] is mark_of_gap(gap)
+    assert held.mark is mark_of_gap(gap)
     words = words_of_gap(gap)
-    assert held[1] == (words[-1] if words else "")
+    assert (held.first, held.last) == ((words[0], words[-1]) if words else ("", ""))
+    assert held.words == len(words)
 
 
 def test_probabilities_sum_to_one(tagger: Tagger) -> None:
@@ -125,7 +147,9 @@ def test_many_long_tokens_are_read_by_their_beginnings(tagger: Tagger) -> None:
 
 
 def tagging(tagger: Tagger, text: str) -> Tagging:
-    return Tagging(tagger, TokenStream(read_source(text, get_channel("nltk"))), WEIGHTS)
+    channel = get_channel("nltk")
+    words = GapGrammar(channel, default_lexicon()).words
+    return Tagging(Adviser(tagger, WEIGHTS, channel, words), TokenStream(read_source(text, channel)))
 
 
 def test_opinions_depend_on_the_text_alone(tagger: Tagger) -> None:
@@ -149,11 +173,69 @@ def test_forgotten_tokens_are_not_missed(tagger: Tagger) -> None:
         forgetful._tokens.forget(place - 30)
 
 
+def form(text: str, span: int = 1) -> Form:
+    return Form(text, span, 0.0, 0.0)
+
+
+def test_a_form_of_two_tokens_counts_as_what_it_spells(tagger: Tagger, grammar: GapGrammar) -> None:
+    """`non-citizens` is scored alike, whether it is one form or two with a hyphen between."""
+    advised = tagging(tagger, "deport non citizen felony")
+    first, second = advised.at(1), advised.at(2)
+    hyphen = next(item for item in grammar.menu(Position().after_form(), Side.WORD, Side.WORD) if item.text == "-")
+    apart = first.form(form("non"), False) + second.insertion(hyphen, NOTHING) + second.form(form("citizens"), False)
+    assert first.form(form("non-citizens", 2), False) == pytest.approx(apart)
+
+
+def test_a_full_stop_that_the_input_has_kept_counts(tagger: Tagger, grammar: GapGrammar) -> None:
+    """A paragraph break after it is no likelier than after one that was inserted."""
+    advised = tagging(tagger, "agency deport. reason stop")
+    opinion, held = advised.at(2), advised._adviser.after(form("deport."))
+    assert held == Held(Mark.END)
+    position = Position().after_form()
+    stop = next(item for item in grammar.menu(position, Side.WORD, Side.WORD) if item.leads_to is Place.END)
+    blank = next(item for item in grammar.menu(position.after(stop, True), Side.WORD, Side.WORD) if item.kind == "break")
+    inserted = opinion.insertion(stop, NOTHING) + opinion.insertion(blank, with_insertion(NOTHING, stop))
+    credit = advised.at(1).form(form("deport."), False) - advised.at(1).form(form("deport"), False)
+    assert credit + opinion.insertion(blank, held) == pytest.approx(inserted)
+
+
+def test_marks_at_a_text_s_start_are_not_weighed(tagger: Tagger) -> None:
+    """Training saw none."""
+    advised, quote = tagging(tagger, TEXT), Insertion('"', "quote", Place.OPEN)
+    assert advised.at(0).insertion(quote, NOTHING) == 0.0
+    assert advised.at(5).insertion(quote, NOTHING) != 0.0
+
+
+def test_words_without_a_tag_share_that_of_the_others(tagger: Tagger, grammar: GapGrammar) -> None:
+    """Their probabilities sum to that of the tag, and are not each as great."""
+    menu = grammar.menu(Position().after_form(), Side.WORD, Side.WORD)
+    adviser = Adviser(tagger, WEIGHTS, get_channel("nltk"), grammar.words)
+    others = {item.text.lower(): item for item in menu if item.kind == "word" and item.text.strip().lower() not in tagger.words}
+    shares = [adviser.share(item) for item in others.values() if item.leads_to is Place.WORD]
+    assert len(shares) > 5
+    assert 0.8 < sum(np.exp(shares)) <= 1.0001
+
+
+def test_long_tokens_are_not_remembered(tagger: Tagger) -> None:
+    adviser = Adviser(tagger, WEIGHTS, get_channel("nltk"), {})
+    tagger.tag(["official"])
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(20):
+            token = f"{number}" + "x" * 100_000
+            tagger.tag([token])
+            adviser.read(token.title())
+        assert tracemalloc.get_traced_memory()[0] - before < 500_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_marks_count_once(tagger: Tagger, grammar: GapGrammar) -> None:
     """What is added for a comma and then a full stop is what is added for the full stop."""
     opinion = tagging(tagger, TEXT).at(9)
-    comma, stop = (
-        next(item for item in grammar.menu(Position().after_form(), Side.WORD, Side.WORD) if item.text == mark) for mark in ",."
-    )
+    menu = grammar.menu(Position().after_form(), Side.WORD, Side.WORD)
+    comma = next(item for item in menu if item.text == ",")
+    stop = next(item for item in menu if item.leads_to is Place.END)
     whole = opinion.insertion(comma, NOTHING) + opinion.insertion(stop, with_insertion(NOTHING, comma))
     assert whole == pytest.approx(opinion.insertion(stop, NOTHING))

@@ -72,7 +72,7 @@ def unpack(arrays: Mapping[str, Array], shape: Shape, threads: int) -> dict[str,
     for name, array in arrays.items():
         scales = arrays.get(name + SCALE)
         if scales is None:
-            constants[name] = array
+            constants[name] = np.array(array)  # a copy: a view would keep the whole mapped file in memory
         else:
             packed.append((name, array, (inputs.get(name.rpartition(".")[2], shape.width), scales.size)))
     with ThreadPoolExecutor(threads) as executor:

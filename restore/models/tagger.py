@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from restore.bundle import BAD_FILE, open_bundle
 from restore.errors import ResourceError
 from restore.models.network import SCALE, available_threads, open_session
-from restore.tags import NO_WORD, OTHER_EDIT, OTHER_WORD, Tags
+from restore.tags import NO_WORD, OTHER_EDIT, OTHER_WORD, Case, Mark, Tags
 from restore.tensors import map_tensors
 
 Floats = npt.NDArray[np.float32]
@@ -38,6 +38,8 @@ HIGHEST_SCALE = 1e6
 """That a matrix's integers are multiplied by; more could pass the largest float."""
 MOST_PIECES = 6
 """Pieces of a token that are read."""
+MOST_LETTERS = 16 * MOST_PIECES
+"""Characters of a token that are read."""
 MOST_ROW = 480
 """Pieces of a row, beyond which one piece of each token is read: the encoder knows 512 places."""
 
@@ -63,7 +65,7 @@ class Tagger:
         Raises:
             ValueError: they do not fit together.
         """
-        self._scale = arrays[EMBEDDING + SCALE]
+        self._scale = np.array(arrays[EMBEDDING + SCALE])  # a copy: a view would keep the whole mapped file in memory
         self._table = integers(EMBEDDING, arrays[EMBEDDING], self._scale)
         constants = floats({name: array for name, array in arrays.items() if not name.startswith(EMBEDDING)})
         # It runs seldom: what a run needs is given back in between.
@@ -78,6 +80,13 @@ class Tagger:
             raise ValueError("it lacks a tag that stands for the others")
         self._begin, self._end = ends_of(tokenizer)
         self._pieces = lru_cache(maxsize=1 << 15)(self._encoded)
+        if tokenizer.get_vocab_size() > len(self._table):
+            raise ValueError("the tokenizer is not the model's")
+        tried = self.tag([NO_WORD])
+        for name, known in (("marks", Mark), ("first", self.words), ("last", self.words), ("held", self.words),
+                            ("edits", self.edits), ("cases", Case)):  # fmt: skip
+            if getattr(tried, name).shape != (1, len(known)):
+                raise ValueError(f"its {name} are not those that its card names")
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], threads: int | None = None) -> Tagger:
@@ -102,7 +111,7 @@ class Tagger:
             raise ResourceError(BAD_FILE.format(path=bundle.folder, why=str(error))) from error
 
     def _encoded(self, token: str) -> tuple[int, ...]:
-        pieces = self._tokenizer.encode(token[: MOST_PIECES * 16], add_special_tokens=False).ids[:MOST_PIECES]
+        pieces = self._tokenizer.encode(token, add_special_tokens=False).ids[:MOST_PIECES]
         return tuple(pieces) or (self._end,)
 
     def tag(self, tokens: Sequence[str], start: int = 0, stop: int | None = None) -> Tags:
@@ -113,7 +122,7 @@ class Tagger:
             start: the first token to tag, by its place in `tokens`.
             stop: the one after the last; the end if not given.
         """
-        pieces = [self._pieces(token) for token in tokens]
+        pieces = [self._pieces(token[:MOST_LETTERS]) for token in tokens]
         if sum(map(len, pieces)) > MOST_ROW:
             pieces = [found[:1] for found in pieces]
         row = [self._begin]
