@@ -245,8 +245,10 @@ class Opinion:
     def _word(self, logprobs: Floats, word: str, item: Insertion | None = None) -> float:
         """Return the log-probability of a gap's first or last word; of one without a tag of its own, if it is an insertion."""
         number = self._number(word)
-        other = item is not None and number == self._adviser.tagger.words[OTHER_WORD]
-        return float(logprobs[self._place, number]) + (self._adviser.share(item) if other and item is not None else 0.0)
+        logprob = float(logprobs[self._place, number])
+        if item is not None and number == self._adviser.tagger.words[OTHER_WORD]:
+            logprob += self._adviser.share(item)
+        return logprob
 
     def _marked(self, before: Mark, after: Mark) -> float:
         """Return what is added where the mark of the gap changes, in nats."""
