@@ -214,7 +214,7 @@ def test_no_block_is_left_out() -> None:
     assert len(blocks) == sum(page.read_text(encoding="utf-8").count("```") for page in PAGES) / 2
     set_up = [(page, re.split(r" && |\n", block.code.strip())) for page, block in blocks if block.sets_up]
     of_readme = [commands for page, commands in set_up if page == ROOT / "README.md"]
-    assert [re.search(r"immigration_stripped|pytest$", commands[-1]) is not None for commands in of_readme] == [
+    assert [re.search(r"immigration_stripped|pytest -n 2$", commands[-1]) is not None for commands in of_readme] == [
         True,
         True,
     ]

@@ -75,16 +75,16 @@ def try_input(check: Check, data: bytes) -> BaseException | None:
 
 
 def fuzz(check: Check, seeds: Sequence[bytes], seconds: float, seed: int) -> tuple[int, bytes | None]:
-    """Try inputs for some seconds; return how many, and the one that failed."""
+    """Try inputs for some seconds of processor time; return how many, and the one that failed."""
     chance = random.Random(seed)
-    end = time.monotonic() + seconds
+    end = time.process_time() + seconds
     count = 0
     with limits():
         for data in seeds:
             count += 1
             if try_input(check, data) is not None:
                 return count, data
-        while time.monotonic() < end:
+        while time.process_time() < end:
             data = mutate(chance.choice(seeds), seeds, chance)
             count += 1
             if try_input(check, data) is not None:
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("target")
     parser.add_argument("files", nargs="*", type=Path, help="inputs to repeat, in place of fuzzing")
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float, default=60, help="of processor time")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     parser.add_argument("--finds", type=Path, default=Path("finds"), help="where inputs that fail are kept")
     parser.add_argument("--guided", action="store_true")
