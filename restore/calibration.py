@@ -1,6 +1,7 @@
 """Calibration: from a posterior as the search found it to the probability that the original had exactly this there.
 
-Posteriors of a search are too sure of themselves, and differently so for words, marks and forms. On text whose original
+Posteriors of a search are too sure of themselves, and differently so for words, marks and forms: its hypotheses are few and
+alike. Where there is a tagger, what it holds of a decision by itself is a second witness. On text whose original
 is known, each decision is right or wrong; a curve for each kind of decision (`restore.decisions.KINDS`) says how often
 those of a posterior were right. A curve is one of
 
@@ -8,6 +9,8 @@ those of a posterior were right. A curve is one of
                straight lines between the steps' middles
     beta       1 / (1 + exp(-(a + b * ln(posterior) - c * ln(1 - posterior)))) (Kull, Silva Filho and Flach 2017)
     platt      the same with b = c (Platt 1999)
+    pool       1 / (1 + exp(-(a + b * logit(posterior) + c * logit(tagged)))), a logarithmic pool of two witnesses (Genest
+               and Zidek 1986; Satopää et al. 2014)
 
 whichever predicts best in cross-validation. The curves are a bundle with one JSON file, by engine and channel:
 
@@ -41,11 +44,13 @@ LEAST_OFFER = 1e-3
 """What a model offers with less probability is taken to have this: it is not remembered."""
 EDGE = 1e-6
 """Posteriors are kept so far from 0 and 1 before their logit is taken."""
+POOL_EDGE = 1e-3
+"""Likewise before they are pooled: what a small beam or a tagger is surer of than this is no surer."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A rising curve from posteriors to probabilities: points, with straight lines between them, or a formula.
+    """A rising curve from posteriors, and what a tagger holds, to probabilities: points with lines between, or a formula.
 
     >>> Curve("isotonic", (0.2, 0.6), (0.1, 0.5))(0.4)
     0.3
@@ -60,8 +65,12 @@ class Curve:
     b: float = 1.0
     c: float = 1.0
 
-    def __call__(self, posterior: float) -> float:
-        """Return the probability for a posterior."""
+    def __call__(self, posterior: float, tagged: float | None = None) -> float:
+        """Return the probability for a posterior, and what the tagger holds if it says anything."""
+        if self.method == "pool":
+            second = posterior if tagged is None else tagged
+            odds = self.a + self.b * logit(posterior, POOL_EDGE) + self.c * logit(second, POOL_EDGE)
+            return round(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), 6)
         if self.method != "isotonic":
             chance = min(1 - EDGE, max(EDGE, posterior))
             odds = self.a + self.b * math.log(chance) - self.c * math.log(1 - chance)
@@ -86,7 +95,7 @@ class Curve:
         Raises:
             ValueError, KeyError, TypeError: it is not one.
         """
-        if data["method"] in ("platt", "beta"):
+        if data["method"] in ("platt", "beta", "pool"):
             curve = cls(data["method"], a=float(data["a"]), b=float(data["b"]), c=float(data["c"]))
             if not (math.isfinite(curve.a) and 0 <= curve.b < math.inf and 0 <= curve.c < math.inf):
                 raise ValueError("a curve that does not rise")
@@ -101,9 +110,9 @@ class Curve:
         return curve
 
 
-def logit(chance: float) -> float:
+def logit(chance: float, edge: float = EDGE) -> float:
     """Return the log odds of a probability, in nats, kept finite."""
-    chance = min(1 - EDGE, max(EDGE, chance))
+    chance = min(1 - edge, max(edge, chance))
     return math.log(chance / (1 - chance))
 
 
@@ -154,10 +163,10 @@ class Calibrator:
     fitted: bool = False
     rules: Mapping[str, Rule] = field(default_factory=dict)
 
-    def __call__(self, kind: str, posterior: float) -> float:
+    def __call__(self, kind: str, posterior: float, tagged: float | None = None) -> float:
         """Return the probability that the original had exactly this there."""
         curve = self.curves.get(kind)
-        return posterior if curve is None else curve(posterior)
+        return posterior if curve is None else curve(posterior, tagged)
 
 
 def read_calibration(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -18,20 +18,22 @@ form the token has. Each such choice is a `Decision` of one *kind*; confidence i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place
+from restore.opinion import mark_of
 from restore.posterior import Choice
+from restore.tags import Mark
 
 INSERTED = ("word", "comma", "sentence", "mark", "pair", "paragraph", "joiner")
 KINDS = (*INSERTED, "inflected", "recased", "nothing", "unchanged")
 
 _STRAIGHT = str.maketrans({"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"'})
 
-Rate = Callable[[str, float], float]
-"""From a kind and a posterior to the probability that the original had exactly this there."""
+Rate = Callable[[str, float, float | None], float]
+"""From a kind, a posterior and the tagger's probability, if any, to the probability that the original had exactly this there."""
 
 
 class Decision(NamedTuple):
@@ -44,6 +46,7 @@ class Decision(NamedTuple):
         posterior: its share of the search's readings, as found; None if the search kept no count.
         confidence: the probability that the original had exactly this there; None as for `posterior`.
         start, end: its place in the restored text, in characters; an empty gap's white space.
+        tagged: how probable the tagger by itself holds it, given the stripped text on both sides; None if it says nothing.
     """
 
     kind: str
@@ -53,28 +56,32 @@ class Decision(NamedTuple):
     confidence: float | None
     start: int = 0
     end: int = 0
+    tagged: float | None = None
 
 
 def of_insertion(item: Insertion, place: int, choice: Choice | None, rate: Rate | None) -> Decision:
     """Return the decision to insert something."""
     posterior = None if choice is None else posterior_of(item.text, choice)
-    return _rated(kind_of_insertion(item), place, item, posterior, rate)
+    return _rated(kind_of_insertion(item), place, item, posterior, _tagged_insertion(item, choice), rate)
 
 
 def of_form(given: str, form: Form, place: int, choice: Choice | None, rate: Rate | None) -> Decision:
     """Return the decision for a form, made of what was given."""
-    posterior = None
+    posterior = tagged = None
     if choice is not None:
-        posterior = _posterior_of_form(form.text, choice)
-    return _rated(kind_of_form(given, form), place, form, posterior, rate)
+        posterior = _posterior_of_form(form.text, dict(choice.forms))
+        if choice.tagged is not None:
+            tagged = _posterior_of_form(form.text, choice.tagged.forms)
+    return _rated(kind_of_form(given, form), place, form, posterior, tagged, rate)
 
 
 def of_nothing(place: int, choice: Choice | None, rate: Rate | None) -> Decision:
     """Return the decision to leave a gap empty."""
-    posterior = None
+    posterior = tagged = None
     if choice is not None:
         posterior = next((chance for gap, chance in choice.gaps if not gap), 0.0)
-    return _rated("nothing", place, None, posterior, rate)
+        tagged = choice.tagged.empty if choice.tagged is not None else None
+    return _rated("nothing", place, None, posterior, tagged, rate)
 
 
 def kind_of_insertion(item: Insertion) -> str:
@@ -103,20 +110,34 @@ def kind_of_form(given: str, form: Form) -> str:
 
 def posterior_of(text: str, choice: Choice) -> float:
     """Return a unit's posterior of being in a gap, with or without a capital."""
+    return _posterior_of_unit(text, choice.units)
+
+
+def _posterior_of_unit(text: str, units: Mapping[str, float]) -> float:
     bare = text.strip(" ").translate(_STRAIGHT)
     if bare[:1].isalpha():
         lower, upper = bare[:1].lower() + bare[1:], bare[:1].upper() + bare[1:]
-        return min(1.0, sum(choice.units.get(space + other, 0.0) for space in ("", " ") for other in {lower, upper}))
-    return choice.units.get(text.translate(_STRAIGHT), 0.0)
+        return min(1.0, sum(units.get(space + other, 0.0) for space in ("", " ") for other in {lower, upper}))
+    return units.get(text.translate(_STRAIGHT), 0.0)
 
 
-def _posterior_of_form(text: str, choice: Choice) -> float:
+def _tagged_insertion(item: Insertion, choice: Choice | None) -> float | None:
+    """Return how probable the tagger holds it that a gap has a word, or a mark of an insertion's class."""
+    if choice is None or choice.tagged is None:
+        return None
+    if item.kind == "word":
+        return _posterior_of_unit(item.text, choice.tagged.words)
+    marks, mark = choice.tagged.marks, mark_of(item)
+    # A paragraph's last sentence has its mark, too.
+    return marks[Mark.END] + marks[Mark.BREAK] if mark is Mark.END else marks[mark]
+
+
+def _posterior_of_form(text: str, forms: Mapping[str, float]) -> float:
     """Return a form's posterior; one that was restyled (`U.S.` for `US`) has that of the best of its letters."""
-    for form, chance in choice.forms:
-        if form == text:
-            return chance
+    if text in forms:
+        return forms[text]
     letters = _letters(text)
-    return next((chance for form, chance in choice.forms if _letters(form) == letters), 0.0)
+    return next((chance for form, chance in forms.items() if _letters(form) == letters), 0.0)
 
 
 def _letters(text: str) -> str:
@@ -124,7 +145,12 @@ def _letters(text: str) -> str:
 
 
 def _rated(
-    kind: str, place: int, what: Insertion | Form | None, posterior: float | None, rate: Rate | None
+    kind: str,
+    place: int,
+    what: Insertion | Form | None,
+    posterior: float | None,
+    tagged: float | None,
+    rate: Rate | None,
 ) -> Decision:
-    confidence = posterior if rate is None or posterior is None else rate(kind, posterior)
-    return Decision(kind, place, what, posterior, confidence)
+    confidence = posterior if rate is None or posterior is None else rate(kind, posterior, tagged)
+    return Decision(kind, place, what, posterior, confidence, tagged=tagged)

@@ -164,7 +164,7 @@ class FlagFinder:
 
     def tagged(self, choice: Choice) -> dict[str, float]:
         """Return likewise how probable the tagger holds such a word."""
-        return self._sums(choice.tagged)
+        return self._sums(choice.tagged.words if choice.tagged is not None else {})
 
     def _sums(self, units: Mapping[str, float]) -> dict[str, float]:
         sums = dict.fromkeys(self._kinds, 0.0)

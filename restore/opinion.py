@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from restore.channel import Channel
 from restore.lattice.forms import MAX_LENGTH, Form
@@ -126,6 +128,23 @@ def read_form(text: str, channel: Channel) -> FormTags:
         tuple([text[one.end : other.start] for one, other in pairwise(tokens)]),
         mark_of_gap(text[tokens[-1].end :] + " ") if tokens else Mark.NONE,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """What the tagger by itself holds of a gap and the token after it: probabilities, given the text on both sides.
+
+    Attributes:
+        words: that the gap holds each word, with the space before it, where that is at all likely.
+        marks: that its mark is each, by `Mark`.
+        empty: that it holds nothing.
+        forms: that the token has each form that it was asked about.
+    """
+
+    words: Mapping[str, float]
+    marks: tuple[float, ...]
+    empty: float
+    forms: Mapping[str, float]
 
 
 class Tagger(Protocol):
@@ -257,8 +276,18 @@ class Opinion:
         marks = self._tags.marks[self._place]
         return self._adviser.weights.mark * float(marks[after] - marks[before])
 
-    def words(self) -> dict[str, float]:
-        """Return how probable it is that the gap holds each word, with the space before it, where that is at all likely."""
+    def tagged(self, forms: Iterable[str]) -> Tagged:
+        """Return what the tagger by itself holds of the gap and the token.
+
+        Args:
+            forms: the forms of the token that are asked about.
+        """
+        tags, place = self._tags, self._place
+        marks = tuple(np.exp(tags.marks[place]).tolist())
+        empty = math.exp(tags.first[place, self._adviser.tagger.words[NO_WORD]]) * marks[Mark.NONE]
+        return Tagged(self._words(), marks, empty, {form: self._spelling(form) for form in forms})
+
+    def _words(self) -> dict[str, float]:
         odds = self._tags.held[self._place]
         found: dict[str, float] = {}
         for name, number in self._adviser.tagger.words.items():
@@ -266,6 +295,15 @@ class Opinion:
                 word = " " + _CLITIC.sub("", name)  # whoever "he's" has, has "he"
                 found[word] = found.get(word, 0.0) + 1 / (1 + math.exp(-float(odds[number])))
         return found
+
+    def _spelling(self, text: str) -> float:
+        """Return how probable it is that the token, or it and those after it, are spelt and cased as in a form."""
+        tags, edits, logprob = self._tags, self._adviser.tagger.edits, 0.0
+        for place, (edit, case) in enumerate(self._adviser.read(text).tokens, self._place):
+            if place < len(tags.edits):  # a chunk's last form may be of more tokens than the chunk
+                logprob += tags.edits[place, edits.get(edit, edits[OTHER_EDIT])]
+                logprob += 0.0 if case is None else tags.cases[place, case]
+        return math.exp(logprob)
 
     def form(self, form: Form, initial: bool) -> float:
         """Return what is added for a form, in nats.

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from restore.calibration import LEAST_OFFER
 from restore.decoder import Decoder, Growth, Hypothesis, Offer, Step, Weights, steps_between
 from restore.lattice.gaps import Insertion
+from restore.opinion import Tagged
 
 MOST_ALTERNATIVES = 8
 
@@ -54,14 +55,14 @@ class Choice:
         units: each unit's posterior of being in the gap.
         offers: what the model offers to insert, taken or not: each unit's probability given the text before it alone,
             summed over the places in the gap as it was chosen.
-        tagged: what the tagger holds of words in the gap, given the text on both sides: each one's probability.
+        tagged: what the tagger by itself holds of the gap and the token, if there is one and the text goes on after the gap.
     """
 
     gaps: tuple[tuple[tuple[str, ...], float], ...]
     forms: tuple[tuple[str, float], ...]
     units: dict[str, float]
     offers: dict[str, float] = field(default_factory=dict)
-    tagged: dict[str, float] = field(default_factory=dict)
+    tagged: Tagged | None = None
 
 
 def consensus(stages: Sequence[Stage], ends: Sequence[Hypothesis], decoder: Decoder) -> tuple[list[Step], list[Choice]]:

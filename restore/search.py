@@ -141,7 +141,7 @@ class Search:
         if tagging is None:
             return choices
         return [
-            replace(choice, tagged=tagging.at(place).words()) if tagging.has(place) else choice
+            replace(choice, tagged=tagging.at(place).tagged([form for form, _ in choice.forms])) if tagging.has(place) else choice
             for place, choice in enumerate(choices, start)
         ]
 

@@ -22,32 +22,48 @@ from restore.evaluation.calibration import (
 )
 from restore.evaluation.decisions import Event, judge
 from restore.training.calibration import train_calibration
-from restore.training.fitting import SenseGap, fit_beta, fit_curves, fit_isotonic, fit_platt, fit_rules
+from restore.training.fitting import SenseGap, fit_beta, fit_curves, fit_isotonic, fit_platt, fit_pool, fit_rules
 
 CHANCE = np.random.default_rng(7)
 POSTERIORS = CHANCE.random(4000)
 TRUE = 0.1 + 0.6 * POSTERIORS**2
 RIGHT = (CHANCE.random(4000) < TRUE).astype(float)
 ONES = np.ones(4000)
+NOT_TAGGED = np.full(4000, np.nan)
 
 
-@pytest.mark.parametrize("fit", [fit_isotonic, fit_platt, fit_beta])
+@pytest.mark.parametrize("fit", [fit_isotonic, fit_platt, fit_beta, fit_pool])
 def test_curves_rise_and_come_near_the_truth(fit: object) -> None:
-    curve = fit(POSTERIORS, RIGHT, ONES)  # type: ignore[operator]
+    curve = fit(POSTERIORS, NOT_TAGGED, RIGHT, ONES)  # type: ignore[operator]
     grid = [curve(x) for x in np.linspace(0, 1, 101)]
     assert grid == sorted(grid)
     assert grid[0] >= 0
     assert grid[-1] <= 1
     off = [abs(curve(x) - (0.1 + 0.6 * x * x)) for x in (0.2, 0.5, 0.8)]
-    assert max(off) < (0.12 if fit is fit_platt else 0.08)
+    assert max(off) < (0.12 if fit in (fit_platt, fit_pool) else 0.08)
     assert Curve.from_dict(json.loads(json.dumps(curve.to_dict()))) == curve
 
 
 def test_isotonic_pools_what_falls() -> None:
     x = np.repeat([0.1, 0.5, 0.9], 40)
-    curve = fit_isotonic(x, np.repeat([0.0, 1.0, 0.0], 40), np.ones(120))
+    curve = fit_isotonic(x, x, np.repeat([0.0, 1.0, 0.0], 40), np.ones(120))
     assert curve.x == (0.1, 0.7)
     assert curve.y == (0.0, 0.5)
+
+
+def test_a_second_witness_is_heard_if_it_knows_something() -> None:
+    """Its slope is that of the truth; a witness that knows nothing has none, and none is needed."""
+    tagged = CHANCE.random(4000)
+    odds = 0.5 * np.log(POSTERIORS / (1 - POSTERIORS)) + 0.8 * np.log(tagged / (1 - tagged))
+    right = (CHANCE.random(4000) < 1 / (1 + np.exp(-odds))).astype(float)
+    curve = fit_pool(POSTERIORS, tagged, right, ONES)
+    assert curve.b == pytest.approx(0.5, abs=0.1)
+    assert curve.c == pytest.approx(0.8, abs=0.1)
+    assert curve(0.5, 0.9) > curve(0.5, 0.5) > curve(0.5, 0.1)
+    assert fit_pool(POSTERIORS, tagged, RIGHT, ONES).c == pytest.approx(0, abs=0.05)
+    assert fit_pool(POSTERIORS, NOT_TAGGED, RIGHT, ONES)(0.7) == fit_pool(POSTERIORS, POSTERIORS, RIGHT, ONES)(0.7, 0.7)
+    events = [Event("word", float(p), bool(r), float(t)) for p, r, t in zip(POSTERIORS, right, tagged, strict=True)]
+    assert fit_curves([events[part::5] for part in range(5)], [1.0] * 5)["word"].method == "pool"
 
 
 def test_each_kind_gets_a_curve_and_rare_ones_share() -> None:
@@ -67,6 +83,7 @@ def test_each_kind_gets_a_curve_and_rare_ones_share() -> None:
         {"method": "isotonic", "x": [0.1, 0.2], "y": [0.4, 0.2]},
         {"method": "isotonic", "x": [], "y": []},
         {"method": "beta", "a": 0, "b": -1, "c": 1},
+        {"method": "pool", "a": 0, "b": 1, "c": -1},
         {"method": "spline"},
     ],
 )

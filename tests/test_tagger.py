@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("onnxruntime")
 
+from restore import Restorer
 from restore.bundle import resources_folder
 from restore.channel import get_channel
 from restore.errors import ResourceError
@@ -239,3 +240,25 @@ def test_marks_count_once(tagger: Tagger, grammar: GapGrammar) -> None:
     stop = next(item for item in menu if item.leads_to is Place.END)
     whole = opinion.insertion(comma, NOTHING) + opinion.insertion(stop, with_insertion(NOTHING, comma))
     assert whole == pytest.approx(opinion.insertion(stop, NOTHING))
+
+
+def test_it_is_a_witness_by_itself(tagger: Tagger) -> None:
+    """What it holds of a gap and a token are probabilities, whatever its opinion is worth to the search."""
+    advised = tagging(tagger, TEXT)
+    for place in range(len(TEXT.split())):
+        found = advised.at(place).tagged(["officials", "official", "Official"])
+        assert sum(found.marks) == pytest.approx(1, abs=1e-3)
+        assert 0 <= found.empty <= found.marks[Mark.NONE]
+        assert all(0 < chance <= 1 for chance in (*found.words.values(), *found.forms.values()))
+        assert sum(found.forms.values()) <= 1.001
+    assert advised.at(2).tagged(["official", "officials"]).forms["officials"] > 0.5
+    last = advised.at(len(TEXT.split()) - 1).tagged(["stop removal", "removal"]).forms  # of more tokens than there are
+    assert 0 < last["stop removal"] < 1
+
+
+def test_every_decision_has_its_second_witness() -> None:
+    """All but that on the end of the text, before which there is no token; and none without a tagger."""
+    decisions = Restorer(engine="neural").restore("u immigration official routinely deport non citizen").decisions
+    assert all((one.tagged is None) == (one.place == decisions[-1].place) for one in decisions)
+    assert all(0 <= one.tagged <= 1 for one in decisions if one.tagged is not None)
+    assert all(one.tagged is None for one in Restorer(engine="fast").restore("u immigration official").decisions)

@@ -30,11 +30,12 @@ _CLASSES = {
 
 
 class Event(NamedTuple):
-    """A decision, and whether it was right."""
+    """A decision, whether it was right, and how probable the tagger by itself held it, if it said anything."""
 
     kind: str
     posterior: float
     right: bool
+    tagged: float | None = None
 
 
 def judge(

@@ -76,7 +76,7 @@ def first_words(text: str, words: int | None) -> str:
 def judged_document(original: str, result: Restoration, finder: FlagFinder, channel: Channel) -> Fit:
     """Judge a restoration without calibration against its original."""
     events = [
-        Event(decision.kind, decision.posterior, right)
+        Event(decision.kind, decision.posterior, right, decision.tagged)
         for decision, right in judge(original, result.text, result.decisions, channel)
         if decision.posterior is not None
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
@@ -9,13 +10,14 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.calibration import EDGE, LEAST_OFFER, Curve, Rule, logit
+from restore.calibration import EDGE, LEAST_OFFER, POOL_EDGE, Curve, Rule, logit
 from restore.decisions import INSERTED, KINDS
 from restore.evaluation.decisions import Event
 
 Array: TypeAlias = NDArray[np.float64]
 
-Fitter: TypeAlias = Callable[[Array, Array, Array], Curve]
+Fitter: TypeAlias = Callable[[Array, Array, Array, Array], Curve]
+"""From posteriors, the tagger's probabilities (NaN where there are none), 0 or 1 for each and weights to a curve."""
 
 FOLDS = 5
 CELL = 20
@@ -26,7 +28,7 @@ BUDGETS = {"negation": 1.9, "direction": 1.9, "person": 3.8}
 """Flags for 100 restored words that are aimed at, those of words that were put in included."""
 
 
-def fit_isotonic(posteriors: Array, right: Array, weights: Array) -> Curve:
+def fit_isotonic(posteriors: Array, tagged: Array, right: Array, weights: Array) -> Curve:
     """Fit rising steps by pooling adjacent violators, weighted, and join their middles."""
     order = np.argsort(posteriors, kind="stable")
     x, y, w = posteriors[order], right[order], weights[order]
@@ -50,7 +52,7 @@ def fit_isotonic(posteriors: Array, right: Array, weights: Array) -> Curve:
     return Curve("isotonic", tuple(points), tuple(points.values()))
 
 
-def fit_platt(posteriors: Array, right: Array, weights: Array) -> Curve:
+def fit_platt(posteriors: Array, tagged: Array, right: Array, weights: Array) -> Curve:
     """Fit a logistic curve on the posterior's logit by Newton's method, with a touch of ridge."""
     clipped = np.clip(posteriors, EDGE, 1 - EDGE)
     rows = np.stack([np.ones_like(clipped), np.log(clipped / (1 - clipped))], axis=1)
@@ -59,10 +61,25 @@ def fit_platt(posteriors: Array, right: Array, weights: Array) -> Curve:
     return Curve("platt", a=round(float(beta[0]), 6), b=slope, c=slope)
 
 
-def fit_beta(posteriors: Array, right: Array, weights: Array) -> Curve:
+def fit_pool(posteriors: Array, tagged: Array, right: Array, weights: Array) -> Curve:
+    """Fit a logistic curve on the logits of the posterior and of what the tagger holds; a slope below 0 is left out."""
+    second = np.where(np.isnan(tagged), posteriors, tagged)
+    columns = [np.ones_like(posteriors)]
+    columns += [np.array([logit(chance, POOL_EDGE) for chance in chances.tolist()]) for chances in (posteriors, second)]
+    a, b, c = _rising(columns, right, weights)
+    return Curve("pool", a=a, b=b, c=c)
+
+
+def fit_beta(posteriors: Array, tagged: Array, right: Array, weights: Array) -> Curve:
     """Fit a beta curve, a logistic one on the posterior's logarithm and its complement's; a slope below 0 is left out."""
     clipped = np.clip(posteriors, EDGE, 1 - EDGE)
     columns = [np.ones_like(clipped), np.log(clipped), -np.log(1 - clipped)]
+    a, b, c = _rising(columns, right, weights)
+    return Curve("beta", a=a, b=b, c=c)
+
+
+def _rising(columns: Sequence[Array], right: Array, weights: Array) -> tuple[float, ...]:
+    """Fit a logistic curve on a constant and two features, without those whose slopes would be below 0."""
     used = [0, 1, 2]
     while True:
         beta = fit_logistic(np.stack([columns[number] for number in used], axis=1), right, weights)
@@ -70,8 +87,8 @@ def fit_beta(posteriors: Array, right: Array, weights: Array) -> Curve:
         if not below:
             break
         used.remove(below[0])
-    values = dict(zip(used, (round(float(value), 6) for value in beta), strict=True))
-    return Curve("beta", a=values[0], b=values.get(1, 0.0), c=values.get(2, 0.0))
+    fitted = dict(zip(used, (round(float(value), 6) for value in beta), strict=True))
+    return tuple([fitted.get(number, 0.0) for number in range(3)])
 
 
 def fit_logistic(rows: Array, right: Array, weights: Array, ridge: float = 1e-3, steps: int = 50) -> Array:
@@ -96,9 +113,11 @@ def fit_logistic(rows: Array, right: Array, weights: Array, ridge: float = 1e-3,
     return beta
 
 
-def log_loss(curve: Curve, posteriors: Array, right: Array, weights: Array) -> float:
+def log_loss(curve: Curve, posteriors: Array, tagged: Array, right: Array, weights: Array) -> float:
     """Return the mean log loss of a curve's probabilities, in nats."""
-    chances = np.clip([curve(posterior) for posterior in posteriors.tolist()], 1e-3, 1 - 1e-3)
+    pairs = zip(posteriors.tolist(), tagged.tolist(), strict=True)
+    found = [curve(posterior, None if math.isnan(second) else second) for posterior, second in pairs]
+    chances = np.clip(found, 1e-3, 1 - 1e-3)
     losses = -np.where(right > 0, np.log(chances), np.log1p(-chances))
     return float((weights * losses).sum() / weights.sum())
 
@@ -107,7 +126,7 @@ def right_shares(documents: Sequence[Sequence[Event]], weights: Sequence[float])
     """Return the share of right decisions of each kind: all that a constant predictor knows."""
     shares = {}
     for kind in KINDS:
-        _, right, weight, _ = _table(documents, weights, (kind,))
+        _, _, right, weight, _ = _table(documents, weights, (kind,))
         if weight.sum():
             shares[kind] = round(float((right * weight).sum() / weight.sum()), 6)
     return shares
@@ -133,28 +152,31 @@ def fit_curves(documents: Sequence[Sequence[Event]], weights: Sequence[float]) -
 
 def _table(
     documents: Sequence[Sequence[Event]], weights: Sequence[float], kinds: Sequence[str]
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array, Array]:
     rows = [
-        (event.posterior, event.right, weight, number)
+        (event.posterior, math.nan if event.tagged is None else event.tagged, event.right, weight, number)
         for number, (events, weight) in enumerate(zip(documents, weights, strict=True))
         for event in events
         if event.kind in kinds
     ]
-    posteriors, right, weight, number = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-    return posteriors, right, weight, number
+    posteriors, tagged, right, weight, number = np.array(rows, dtype=np.float64).reshape(-1, 5).T
+    return posteriors, tagged, right, weight, number
 
 
-def _best(posteriors: Array, right: Array, weights: Array, documents: Array) -> Curve:
+def _best(posteriors: Array, tagged: Array, right: Array, weights: Array, documents: Array) -> Curve:
     """Return the curve of the method that predicts documents it has not seen better."""
     losses: dict[Fitter, float] = {fit_isotonic: 0.0, fit_platt: 0.0, fit_beta: 0.0}
+    if not np.isnan(tagged).all():
+        losses[fit_pool] = 0.0
     for fold in range(FOLDS):
         held = documents % FOLDS == fold
         if held.all() or not held.any():
             continue
         for fit in losses:
-            curve = fit(posteriors[~held], right[~held], weights[~held])
-            losses[fit] += log_loss(curve, posteriors[held], right[held], weights[held]) * weights[held].sum()
-    return min(losses, key=lambda fit: losses[fit])(posteriors, right, weights)
+            curve = fit(posteriors[~held], tagged[~held], right[~held], weights[~held])
+            loss = log_loss(curve, posteriors[held], tagged[held], right[held], weights[held])
+            losses[fit] += loss * weights[held].sum()
+    return min(losses, key=lambda fit: losses[fit])(posteriors, tagged, right, weights)
 
 
 def _rule(posterior: Array, cue: Array, offer: Array, tagged: Array, wanted: Array, weight: Array) -> Rule:

@@ -502,6 +502,7 @@ def calibration() -> Iterator[Check]:
         for kind in [*calibrator.curves, "inserted"]:
             for posterior in (0.0, 1e-9, 0.3, 1.0):
                 assert 0 <= calibrator(kind, posterior) <= 1
+                assert 0 <= calibrator(kind, 0.5, posterior) <= 1
 
     yield from bundle_check([FILE], "calibration", FORMAT, VERSION, use)
 
