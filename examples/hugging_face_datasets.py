@@ -1,6 +1,6 @@
 """Restore a column of a Hugging Face data set with `Dataset.map`.
 
-    pip install restore-prose datasets
+    pip install . datasets
     python examples/hugging_face_datasets.py
 
 `map` keeps what it has done in its cache; with `num_proc=4` four processes work, each with a restorer of its own.

@@ -1,6 +1,6 @@
 """Restore a column of a pandas table.
 
-    pip install restore-prose pandas
+    pip install . pandas
     python examples/pandas_table.py
 
 For tables that do not fit into memory, or that take hours, use `restore batch`.

@@ -13,6 +13,7 @@ from restore.decoder import Pin
 from restore.errors import ChannelError, InputError, ResourceError, RestoreError
 from restore.restoration import Edit, Kept, Restoration, Span
 from restore.restorer import Restorer, restore_text
+from restore.style import Style
 from restore.version import __version__
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "RestoreError",
     "Restorer",
     "Span",
+    "Style",
     "__version__",
     "channel_names",
     "get_channel",

@@ -58,6 +58,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise RestoreError(f"engine {self.engine!r} is unknown; choose one of {', '.join(ENGINES)}")
+        if not isinstance(self.style, Style):
+            raise RestoreError(f"style {self.style!r} is no style; give restore.Style(quotes='curly'), or other fields of it")
         if self.beam is not None and not 1 <= self.beam <= 256:
             raise RestoreError(f"beam {self.beam} is out of range; choose 1 to 256")
         if not 0 <= self.min_confidence <= 1:

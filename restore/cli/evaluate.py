@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from restore.channel import channel_names
 from restore.cli.files import check_output, write_text
+from restore.cli.options import stripping_option
 from restore.config import ENGINES
 from restore.evaluation.documents import HALVES
 from restore.evaluation.systems import BASELINES
@@ -31,7 +31,7 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("files", nargs=-1, required=True, type=INPUT)
-@click.option("--channel", default="nltk", show_default=True, help=f"How to strip: {', '.join(channel_names())}.")
+@stripping_option
 @click.option(
     "--engine",
     type=click.Choice([*ENGINES, *BASELINES]),

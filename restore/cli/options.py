@@ -14,23 +14,31 @@ from restore.config import AUTO, ENGINES, PRESETS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+STRIPPING = ("strip", "evaluate")
+"""The commands that strip, where nothing can be told from the text."""
+
 
 def _channels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a channel: a name, or a file that defines one."""
-    names = [CompletionItem(name) for name in (*channel_names(), AUTO) if name.startswith(incomplete)]
+    every = (*channel_names(), AUTO) if ctx.command.name not in STRIPPING else channel_names()
+    names = [CompletionItem(name) for name in every if name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="file")]
 
 
 def channel_option(command: Command) -> Command:
-    """Add --channel."""
+    """Add --channel to a command that restores."""
+    return _channel_option(f"How the text was stripped: {', '.join(channel_names())}, a .toml file, or auto.")(command)
+
+
+def stripping_option(command: Command) -> Command:
+    """Add --channel to a command that strips."""
+    return _channel_option(f"How to strip: {', '.join(channel_names())}, or a .toml file.")(command)
+
+
+def _channel_option(about: str) -> Callable[[Command], Command]:
     return click.option(
-        "--channel",
-        default="nltk",
-        show_default=True,
-        metavar="NAME",
-        shell_complete=_channels,
-        help=f"How the text was stripped: {', '.join(channel_names())}, a .toml file, or auto.",
-    )(command)
+        "--channel", default="nltk", show_default=True, metavar="NAME", shell_complete=_channels, help=about
+    )
 
 
 def confidence_options(command: Command) -> Command:

@@ -6,7 +6,7 @@ import click
 
 from restore.channel import get_channel
 from restore.cli.files import check_output, read_text, write_text
-from restore.cli.options import channel_option
+from restore.cli.options import stripping_option
 
 
 @click.command()
@@ -14,7 +14,7 @@ from restore.cli.options import channel_option
 @click.option(
     "-o", "--output", type=click.Path(), help="Write to this file, whole or not at all; never over the input."
 )
-@channel_option
+@stripping_option
 def strip_command(file: str, output: str | None, channel: str) -> None:
     """Strip the text in FILE (- is standard input) as a channel does, to one line."""
     check_output(output, (file,))

@@ -125,11 +125,16 @@ def wordnet(database: Path, out: Path, licence: Path) -> None:
     help="What to go on from: a folder with a Llama-type model in safetensors, a GGUF file, or a model that this command "
     "made. Without it, the model that comes with restore.",
 )
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="How long to train, stops not counted.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True),
+    help="How long to train, stops not counted; this or --tokens is needed.",
+)  # fmt: skip
 @click.option("--tokens", type=click.IntRange(min=1), help="How many tokens to train on: repeatable, as time is not.")
 @click.option("--held-out", type=click.Path(path_type=Path), help="Text whose odd-numbered documents are measured on.")
 @click.option("--seed", type=int, default=0, show_default=True, help="What the windows depend on.")
-@click.option("--learning-rate", type=float, default=3e-4, show_default=True, help="The highest.")
+@click.option(
+    "--learning-rate", type=float, help="The highest; 3e-4, or 1e-4 where the base is a model that this command made."
+)
 @click.option("--step-tokens", type=int, default=2400, show_default=True, help="Tokens of one step.")
 @click.option("--prune", type=int, default=0, show_default=True, help="Drop pieces of the vocabulary rarer than this.")
 @click.option("--channel", "channels", multiple=True, metavar="NAME=SHARE", help="Channels that strip, and their shares.")
@@ -143,7 +148,7 @@ def neural(
     tokens: int | None,
     held_out: Path | None,
     seed: int,
-    learning_rate: float,
+    learning_rate: float | None,
     step_tokens: int,
     prune: int,
     channels: tuple[str, ...],
@@ -175,7 +180,10 @@ def neural(
     type=click.Path(path_type=Path),
     help="What to go on from: a folder with a BERT in safetensors, or a tagger. Without it, the tagger that comes with restore.",
 )
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="How long to train, stops not counted.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True),
+    help="How long to train, stops not counted; this or --gaps is needed.",
+)  # fmt: skip
 @click.option("--gaps", type=click.IntRange(min=1), help="How many gaps to train on: repeatable, as time is not.")
 @click.option("--held-out", type=click.Path(path_type=Path), help="Text whose odd-numbered documents are measured on.")
 @click.option("--seed", type=int, default=0, show_default=True, help="What the rows depend on.")

@@ -10,12 +10,15 @@ from typing import Any
 
 from restore.bundle import Bundle, resources_folder
 from restore.config import AUTO
-from restore.engines import FOLDERS, NEURAL, engine_of
+from restore.engines import FOLDERS, HF_CONFIG, NEURAL, engine_of
+from restore.models.neural import SEQUENCE_FIELD
 from restore.training.checkpoint import load_state_progress
 from restore.training.export import export, unexport
-from restore.training.neural import to_stderr, train
+from restore.training.neural import Settings, to_stderr, train
 from restore.training.pairs import CHANNEL_SHARES, SOURCE_WEIGHTS, WindowSource, read_sources
 
+NEW_RATE, TRAINED_RATE = 3e-4, 1e-4
+"""The highest learning rate for a base that has never restored, and for one that was trained to: more makes that one worse."""
 ROUNDING_WINDOWS = 64
 ROUNDING_SEED = 10_000
 """Windows that no run has seen tell the rounding what real inputs are."""
@@ -50,7 +53,8 @@ def adapt(
         weights: how much oftener than its length each source is drawn from.
         report: what is called with each line for the user; standard error by default.
         card: what the card should say besides.
-        **settings: the fields of `restore.training.neural.Settings`.
+        **settings: the fields of `restore.training.neural.Settings`; without a learning rate, it is `NEW_RATE` or
+            `TRAINED_RATE`, by the base.
 
     Raises:
         RestoreError: a file cannot be used, or the settings contradict each other.
@@ -61,6 +65,9 @@ def adapt(
     checkpoint = folder / "checkpoint"
     start = Path(base) if base is not None else resources_folder() / FOLDERS[NEURAL]
     origin = start.name
+    if settings.get("learning_rate") is None:
+        settings["learning_rate"] = TRAINED_RATE if _restores(start) else NEW_RATE
+    Settings(**settings)  # what is wrong with them is said before anything is unpacked
     if engine_of(AUTO, start) == NEURAL and not (resume and (checkpoint / "state.safetensors").exists()):
         say(f"making {start} a checkpoint again")
         unexport(start, folder / "base")
@@ -92,6 +99,15 @@ def adapt(
     }
     windows = [source.window(number) for number in range(ROUNDING_WINDOWS)]
     return export(checkpoint, folder, windows, {**made, **(card or {})}, say)
+
+
+def _restores(base: Path) -> bool:
+    """Tell whether a base was trained to restore: a bundle, or the checkpoint beside one."""
+    try:
+        config = json.loads((base / HF_CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return engine_of(AUTO, base) == NEURAL
+    return isinstance(config, dict) and SEQUENCE_FIELD in config
 
 
 def _losses(checkpoint: Path) -> dict[str, float]:
