@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from restore.channel import Channel
@@ -49,7 +50,7 @@ class Config:
     model: str | os.PathLike[str] | None = None
     beam: int | None = None
     repair: bool = True
-    terms: tuple[str, ...] = ()
+    terms: Sequence[str] = ()
     style: Style = Style()  # noqa: RUF009 (frozen)
     min_confidence: float = 0.0
     confidence: bool = True
@@ -58,6 +59,9 @@ class Config:
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise RestoreError(f"engine {self.engine!r} is unknown; choose one of {', '.join(ENGINES)}")
+        if isinstance(self.terms, str):
+            raise RestoreError(f"terms {self.terms!r} is one string; give a sequence of strings")
+        object.__setattr__(self, "terms", tuple(self.terms))
         if not isinstance(self.style, Style):
             raise RestoreError(f"style {self.style!r} is no style; give restore.Style(quotes='curly'), or other fields of it")
         if self.beam is not None and not 1 <= self.beam <= 256:

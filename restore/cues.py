@@ -45,8 +45,8 @@ _SHIFT = np.uint64(64 - BITS)
 def keys(tokens: Sequence[str]) -> tuple[Keys, Keys]:
     """Return the hashes of tokens and of their beginnings, with room on both sides."""
     edge = [0] * REACH
-    whole = [zlib.crc32(token.encode()) for token in tokens]
-    start = [zlib.crc32(f"~{token[:_PREFIX]}".encode()) for token in tokens]
+    whole = [zlib.crc32(token.encode("utf-8", "surrogatepass")) for token in tokens]
+    start = [zlib.crc32(f"~{token[:_PREFIX]}".encode("utf-8", "surrogatepass")) for token in tokens]
     return np.array([*edge, *whole, *edge], np.uint64), np.array([*edge, *start, *edge], np.uint64)
 
 

@@ -132,8 +132,11 @@ class Restoration:
     def alternatives(self, edit: Edit, n: int = 5) -> tuple[Alternative, ...]:
         """Return what else might stand where an edit is, the most probable first, the edit's own reading included.
 
-        For an insertion these are whole contents of the gap (an empty text is nothing at all); for another edit, forms.
+        For an insertion these are whole contents of the gap (an empty text is nothing at all); for another edit, forms. There are
+        none where `Config.confidence` was off.
         """
+        if edit.place >= len(self.choices):  # without confidences nothing was remembered
+            return ()
         choice = self.choices[edit.place]
         if edit.kind in ("inflected", "recased"):
             return tuple(Alternative(form, chance) for form, chance in choice.forms[:n])

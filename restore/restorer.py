@@ -35,6 +35,7 @@ from restore.repair import Repair, Repairer
 from restore.restoration import Assembler, Restoration
 from restore.search import Search, advance, drive, drive_together
 from restore.source import SourceToken, TokenStream, read_source
+from restore.style import Lists
 
 READABLE_SHARE = 0.2
 """Share of stop words among the input tokens from which a text cannot have been stripped of them."""
@@ -484,6 +485,7 @@ class _Writer:
         self._restorer = restorer
         self._abstainer = abstainer
         self._casing = Casing(restorer._lexicon)
+        self._lists = Lists()
         self._written = 0
         self._ready: list[str] = []
 
@@ -505,7 +507,7 @@ class _Writer:
             self._add(list(self._abstainer.finish()))
 
     def _add(self, units: Sequence[Form | Insertion]) -> None:
-        for unit in self._restorer.config.style.apply(units, self._restorer._same):
+        for unit in self._restorer.config.style.apply(units, self._restorer._same, self._lists):
             self._assembler.add(unit)
         self._ready.append(self._assembler.take())
 
@@ -552,14 +554,13 @@ def restore_text(text: str, config: Config | None = None, **options: Any) -> Res
     Raises:
         RestoreError: an option is out of its range, or a data file is missing or damaged.
     """
-    return _restorer(config, tuple(sorted(options.items()))).restore(text)
+    return _restorer(replace(config or Config(), **options)).restore(text)
 
 
-def _restorer(config: Config | None, options: tuple[tuple[str, Any], ...]) -> Restorer:
-    key = (config, options)
+def _restorer(config: Config) -> Restorer:
     with _RESTORERS_LOCK:
-        found = _RESTORERS.pop(key, None) or Restorer(config, **dict(options))
-        _RESTORERS[key] = found
+        found = _RESTORERS.pop(config, None) or Restorer(config)
+        _RESTORERS[config] = found
         if len(_RESTORERS) > MOST_RESTORERS:
             del _RESTORERS[next(iter(_RESTORERS))]
         return found

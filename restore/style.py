@@ -17,6 +17,17 @@ _NEAR = 3
 """How many input tokens a list's items may be apart for the serial comma."""
 
 
+@dataclass
+class Lists:
+    """What has been seen of lists so far.
+
+    Attributes:
+        since: input tokens since a gap that was just a comma.
+    """
+
+    since: int = _NEAR + 1
+
+
 @dataclass(frozen=True)
 class Style:
     """Matters of taste; None leaves each as the model has it.
@@ -42,15 +53,16 @@ class Style:
             if value is not None and value not in allowed:
                 raise RestoreError(f"style: {name} {value!r} is unknown; choose {' or '.join(allowed)}")
 
-    def apply(self, units: Sequence[Unit], same: Callable[[str, str], bool]) -> list[Unit]:
+    def apply(self, units: Sequence[Unit], same: Callable[[str, str], bool], lists: Lists | None = None) -> list[Unit]:
         """Return units in this style.
 
         Args:
-            units: a stretch of text.
+            units: a stretch of text, which ends after a form or at the end of the text.
             same: tells whether two forms strip to the same; a form whose styled spelling would not stays as it is.
+            lists: what is known of the text before it, if it does not begin there; is brought up to its end.
         """
         styled = [self._form(unit, same) if isinstance(unit, Form) else self._insertion(unit) for unit in units]
-        return styled if self.serial_comma is None else _serial(styled, self.serial_comma)
+        return styled if self.serial_comma is None else _serial(styled, self.serial_comma, lists or Lists())
 
     def _form(self, form: Form, same: Callable[[str, str], bool]) -> Form:
         text = form.text
@@ -73,25 +85,24 @@ class Style:
         return replace(item, text=text) if text != item.text else item
 
 
-def _serial(units: Sequence[Unit], wanted: bool) -> list[Unit]:
+def _serial(units: Sequence[Unit], wanted: bool, lists: Lists) -> list[Unit]:
     """Put a comma before a list's last conjunction, or take it out: where a comma alone stands shortly before."""
     comma = Insertion(",", "mark", Place.COMMA)
     out: list[Unit] = []
     gap: list[Insertion] = []
-    since = _NEAR + 1  # input tokens since a gap that was just a comma
     for unit in units:
         if isinstance(unit, Insertion):
             gap.append(unit)
             continue
         texts = [item.text for item in gap]
-        in_list = since <= _NEAR
+        in_list = lists.since <= _NEAR
         if wanted and in_list and texts in ([" and"], [" or"]):
             gap.insert(0, comma)
         elif not wanted and in_list and texts in ([",", " and"], [",", " or"]):
             del gap[0]
-        since = 1 if texts == [","] else since + 1
+        lists.since = 1 if texts == [","] else lists.since + 1
         if any(item.leads_to in (Place.END, Place.BREAK) for item in gap):
-            since = _NEAR + 1
+            lists.since = _NEAR + 1
         out += [*gap, unit]
         gap = []
     return [*out, *gap]

@@ -19,7 +19,7 @@ def read_terms(path: str) -> tuple[str, ...]:
         InputError: the file cannot be read.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "not UTF-8"
         raise InputError(NO_TERMS.format(path=path, why=why)) from error

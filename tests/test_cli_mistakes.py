@@ -56,6 +56,9 @@ def restore(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
         ("a.txt -o folder", 1, "it is a folder"),
         ("a.txt -o nowhere/b.txt", 1, "there is no folder nowhere"),
         ("a.txt --html - --json", 2, "both go to standard output"),
+        ("a.txt --html - --nbest 2", 2, "--html - and --nbest both go to standard output"),
+        ("a.txt --html - --color always", 2, "--html - and --color both go to standard output"),
+        ("a.txt --terms b.txt -o b.txt", 1, "b.txt: is the input"),
         ("train ngram", 2, "see restore train ngram --help"),
         ("strip folder", 1, "is a folder"),
         ("version", 2, "did you mean: restore --version"),
@@ -87,10 +90,11 @@ def test_words_in_quotes_are_taken_for_words(folder: Path) -> None:
     assert "is no file; restore reads a file" in restore(folder, "u immigration official").stderr
 
 
-def test_output_into_the_input_is_refused(folder: Path) -> None:
-    command = [sys.executable, "-m", "restore", "a.txt"]
+@pytest.mark.parametrize("command", ["", "strip", "explain"])
+def test_output_into_the_input_is_refused(folder: Path, command: str) -> None:
+    words = [sys.executable, "-m", "restore", *command.split(), "a.txt"]
     with (folder / "a.txt").open("a") as stream:
-        done = subprocess.run(command, cwd=folder, stdout=stream, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(words, cwd=folder, stdout=stream, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert "standard output is sent into it" in done.stderr
     assert (folder / "a.txt").read_text() == "u immigration official"
@@ -139,3 +143,43 @@ def test_a_device_is_written_to_and_not_replaced(folder: Path) -> None:
     assert (folder / "away").is_char_device()
     assert "immigration" in restore(folder, "a.txt", "-o", "/dev/stdout").stdout
     assert Path("/dev/stdout").is_symlink()
+
+
+@pytest.mark.parametrize("option", ["--model nowhere", "--terms terms.txt"])
+def test_a_mistake_leaves_no_file(folder: Path, option: str) -> None:
+    """Models are opened once the output has been begun."""
+    (folder / "terms.txt").write_text("AT&T\n")
+    before = sorted(folder.iterdir())
+    assert restore(folder, "a.txt", "-o", "out.txt", "--engine", "fast", *option.split()).returncode == 1
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("restore <&-", "standard input is closed"),
+        ("restore - <&-", "standard input is closed"),
+        ("restore strip a.txt >&-", "standard output is closed"),
+    ],
+)
+def test_closed_streams_are_told(folder: Path, command: str, says: str) -> None:
+    shell = f"{sys.executable} -m {command}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(shell, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("restore: ")
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_explanation_goes_into_a_pipe_of_any_encoding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = restore(folder, "explain", "a.txt", "--engine", "fast")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_output_keeps_who_may_read_it(folder: Path) -> None:
+    (folder / "out.txt").write_text("old")
+    (folder / "out.txt").chmod(0o600)
+    assert restore(folder, "strip", "a.txt", "-o", "out.txt").returncode == 0
+    assert (folder / "out.txt").stat().st_mode & 0o777 == 0o600

@@ -215,3 +215,10 @@ def test_restorers_held_ready_are_few() -> None:
     for number in range(MOST_RESTORERS + 4):
         restore_text("", min_confidence=number / 100)
     assert len(_RESTORERS) <= MOST_RESTORERS
+
+
+def test_half_a_surrogate_pair_is_a_token_like_any_other() -> None:
+    text = "official \ud800 said"
+    result = Restorer(engine="fast").restore(text)
+    assert "\ud800" in result.text
+    assert strip_text(result.text) == strip_text(text)

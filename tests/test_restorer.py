@@ -137,3 +137,9 @@ def test_a_text_ends_where_its_words_do(shy: Restorer) -> None:
     prose = shy.restore("minister said government resigned", {2: Pin(gap=', "')}).text
     assert prose.endswith('"')
     assert not any(char.isalpha() for char in prose.rpartition("resigned")[2])
+
+
+def test_there_are_no_alternatives_without_confidences() -> None:
+    result = Restorer(engine="fast", confidence=False).restore("u immigration official")
+    assert result.edits
+    assert [result.alternatives(edit) for edit in result.edits] == [()] * len(result.edits)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from restore import InputError, Pin, RestoreError, Restorer, strip_text
+from restore import InputError, Pin, RestoreError, Restorer, restore_text, strip_text
 from restore.casing import Casing
 from restore.decoder import Step
 from restore.lattice import Form, Insertion, Place, Position
 from restore.lexicon import default_lexicon
 from restore.posterior import Choice
-from restore.style import Style
+from restore.style import Lists, Style
 from restore.terms import read_terms
 
 TEXT = "week immigration custom enforcement found compelling reason stop removal non citizen ice said cair coalition"
@@ -30,10 +30,33 @@ def test_terms_are_written_as_asked() -> None:
 
 def test_terms_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "terms.txt"
-    path.write_text("# names\nICE\n\n  CAIR Coalition \n")
+    path.write_text("\ufeff# names\nICE\n\n  CAIR Coalition \n", encoding="utf-8")
     assert read_terms(str(path)) == ("ICE", "CAIR Coalition")
     with pytest.raises(InputError, match="cannot be read"):
         read_terms(str(tmp_path / "none.txt"))
+
+
+def test_options_of_the_wrong_kind_are_told() -> None:
+    assert restore_text("official said", engine="fast", terms=["ICE"]).text == restore_text("official said", engine="fast").text
+    with pytest.raises(RestoreError, match="terms 'ICE' is one string"):
+        Restorer(terms="ICE")
+    with pytest.raises(RestoreError, match="'curly' is no style"):
+        Restorer(style="curly")
+
+
+def test_a_list_may_go_on_in_the_next_stretch() -> None:
+    """Prose that streams is styled window by window."""
+    comma, conjunction = Insertion(",", "mark", Place.COMMA), Insertion(" and", "word", Place.WORD)
+    forms = [Form(name, 1, 0.0, 0.0) for name in ("Italy", "Spain", "France")]
+    for serial, units in (
+        (True, [forms[0], comma, forms[1], conjunction, forms[2]]),
+        (False, [forms[0], comma, forms[1], comma, conjunction, forms[2]]),
+    ):
+        style, lists = Style(serial_comma=serial), Lists()
+        whole = style.apply(units, str.__eq__)
+        assert [unit.text for unit in whole].count(",") == 1 + serial
+        cut = units.index(forms[1]) + 1
+        assert style.apply(units[:cut], str.__eq__, lists) + style.apply(units[cut:], str.__eq__, lists) == whole
 
 
 def test_a_term_that_the_channel_drops_is_refused() -> None:

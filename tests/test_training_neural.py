@@ -271,3 +271,30 @@ def test_the_command_makes_a_model_that_restores_and_goes_on(tmp_path, corpus, b
     again = json.loads((second / "card.json").read_text())
     # Rounding a model and making floats of it again costs little of what it has learnt.
     assert again["training"]["held_out_before"] < card["training"]["held_out_before"]
+
+
+def test_a_base_that_restores_is_trained_gently(tmp_path, corpus, monkeypatch) -> None:
+    """A rate for a model that never restored makes one that does worse."""
+    pytest.importorskip("onnx")
+    from restore.bundle import resources_folder
+    from restore.training import adaptation
+
+    rates = []
+
+    def noted(*args, **settings):
+        rates.append(settings["learning_rate"])
+        raise RestoreError("enough")
+
+    monkeypatch.setattr(adaptation, "train", noted)
+    monkeypatch.setattr(adaptation, "unexport", lambda *args: None)
+    for name, config in (("llama", "{}"), ("checkpoint", '{"restore_sequence": 1}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(config)
+    llama, made, shipped = tmp_path / "llama", tmp_path / "checkpoint", resources_folder() / "neural"
+    for start, rate in ((llama, None), (shipped, None), (None, None), (made, None), (made, 2e-4)):
+        with pytest.raises(RestoreError, match="enough"):
+            adaptation.adapt([corpus], tmp_path / "out", base=start, tokens=10, learning_rate=rate)
+    assert rates == [3e-4, 1e-4, 1e-4, 1e-4, 2e-4]
+    with pytest.raises(RestoreError, match="say how long"):
+        adaptation.adapt([corpus], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import enum
+import errno
+import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from restore.batch.compression import reason
+from restore.batch.compression import reading, reason
 from restore.batch.store import NOT_WRITTEN, Store
 from restore.batch.tables import Table, output_kind
-from restore.batch.tables.folder import merge_folder
+from restore.batch.tables.folder import files_of, merge_folder
 from restore.errors import InputError, RestoreError
+from restore.version import __version__
 
 NO_INPUT = "{path}: cannot be read ({why}); check the path"
 NO_FILE = "{path}: is no regular file and no folder; give one of these"
@@ -65,18 +71,56 @@ def is_taken(target: Path) -> bool:
     return os.path.lexists(target)
 
 
-def is_finished(store: Store, target: Path, force: bool) -> bool:
-    """Tell whether an earlier run was killed only after its output had become whole."""
-    result = store.folder / "result"
-    if not store.folder.is_dir() or not os.path.lexists(target):
-        return False
-    if not (store.folder / "done").exists():
-        # It goes last: an empty folder had one. But a run that may overwrite begins with an empty folder, too.
-        return not force and not os.listdir(store.folder)
-    return not result.exists() or (target.exists() and os.path.samefile(result, target))
+def identity_of(source: Path, facts: Mapping[str, Any]) -> str:
+    """Return what tells one run from another: a digest of its options, and of the sizes and times of what it reads.
+
+    Args:
+        source: the input.
+        facts: the options, as plain data.
+
+    Raises:
+        InputError: the input cannot be read.
+    """
+    digest = hashlib.sha256(json.dumps({**facts, "version": __version__}, sort_keys=True, default=str).encode())
+    with reading(source):
+        for name in files_of(source) if source.is_dir() else ("",):
+            found = os.lstat(source / name) if name else os.stat(source)
+            digest.update(f"{found.st_size} {found.st_mtime_ns} ".encode() + os.fsencode(name) + b"\n")
+    return digest.hexdigest()
 
 
-def finish(store: Store, table: Table, parts: Iterable[bytes], target: Path, force: bool) -> None:
+class Earlier(enum.Enum):
+    """What an earlier run for an output has left."""
+
+    NOTHING = enum.auto()  # that is finished: parts to go on with, if anything
+    FINISHED = enum.auto()  # the output; it was killed only after this had become whole
+    MERGING = enum.auto()  # a part of the output, in a folder that was empty
+    OTHER = enum.auto()  # the same of another run: of other options, or another input
+
+
+def earlier_run(store: Store, target: Path, identity: str, force: bool) -> Earlier:
+    """Tell what an earlier run has left, and remove what one that was killed had begun to remove.
+
+    Where an output may be replaced, it is not taken for finished, as it may be another that was there before: its parts make
+    it again.
+    """
+    found = Earlier.NOTHING
+    for remnant in store.remnants():
+        if remnant.name.endswith(identity[:16]) and os.path.lexists(target) and not force:
+            found = Earlier.FINISHED
+        shutil.rmtree(remnant, ignore_errors=True)
+    result, done = store.folder / "result", store.folder / "done"
+    if not done.exists() or not os.path.lexists(target):
+        return found
+    same = done.read_text(encoding="ascii", errors="replace") == identity
+    if not result.exists() or (target.exists() and os.path.samefile(result, target)):
+        if same:
+            return found if force else Earlier.FINISHED
+        return Earlier.OTHER
+    return Earlier.MERGING if same and (store.folder / "merging").exists() else found
+
+
+def finish(store: Store, table: Table, parts: Iterable[bytes], target: Path, force: bool, identity: str) -> None:
     """Put the output together and move it to its place, at once.
 
     Args:
@@ -85,6 +129,7 @@ def finish(store: Store, table: Table, parts: Iterable[bytes], target: Path, for
         parts: the packed parts, in order.
         target: where it goes.
         force: whether it may replace what is there.
+        identity: what tells this run from others.
 
     Raises:
         RestoreError: it cannot be written, or something has come to stand there.
@@ -97,9 +142,11 @@ def finish(store: Store, table: Table, parts: Iterable[bytes], target: Path, for
         if result.is_file():
             with result.open("rb+") as file:
                 os.fsync(file.fileno())
-        done.touch()
+        elif hasattr(os, "sync"):
+            os.sync()  # for a power cut, once for all of its files
+        done.write_text(identity, encoding="ascii")
         if result.is_dir():
-            _place_folder(result, target, force)
+            _place_folder(result, target, force, store.folder / "merging")
         else:
             _place_file(result, target, force)
     except OSError as error:
@@ -121,15 +168,23 @@ def _place_file(result: Path, target: Path, force: bool) -> None:
     result.replace(target)
 
 
-def _place_folder(result: Path, target: Path, force: bool) -> None:
+def _place_folder(result: Path, target: Path, force: bool, merging: Path) -> None:
     if is_taken(target):
         if not force:
             raise RestoreError(EXISTS.format(path=target))
         if target.is_symlink():
             target.unlink()
             result.rename(target)
+            return
+    elif not (target.is_dir() and os.path.samefile(target, os.curdir)):  # a shell would be left in a folder without a name
+        try:
+            result.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EXDEV):  # where a file system is mounted
+                raise
         else:
-            merge_folder(result, target)
-            shutil.rmtree(result)
-    else:
-        result.rename(target)
+            return
+    if not force:
+        merging.touch()
+    merge_folder(result, target)
+    shutil.rmtree(result)

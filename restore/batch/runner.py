@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from restore.batch.engine import signature
-from restore.batch.output import EXISTS, check_input, check_paths, finish, is_finished, is_taken
+from restore.batch.output import EXISTS, Earlier, check_input, check_paths, earlier_run, finish, identity_of, is_taken
 from restore.batch.rows import Outcome, Part, cut_into_parts
 from restore.batch.store import Store
 from restore.batch.tables import Columns, Table, kind_of, open_table
@@ -116,18 +116,23 @@ def run_batch(job: Job, workers: AbstractContextManager[Workers], listener: List
     kind = kind_of(job.source)
     check_paths(job.source, job.target, kind)
     store = Store(job.target, job.source)
-    finished = is_finished(store, job.target, job.force)
-    if is_taken(job.target) and not job.force and not finished:
+    facts = {"kind": kind, "options": job.options, "columns": asdict(job.columns), "part_rows": job.part_rows}
+    identity = identity_of(job.source, facts)
+    earlier = earlier_run(store, job.target, identity, job.force)
+    if is_taken(job.target) and not job.force and earlier not in (Earlier.FINISHED, Earlier.MERGING):
         raise InputError(EXISTS.format(path=job.target))
     table = open_table(job.source, job.columns, job.target)
     store.open()
     try:
-        if finished:
-            store.remove()
+        if earlier is Earlier.FINISHED:
+            store.remove(identity)
             return Progress(table.total(), table.unit, table.total())
+        if earlier is Earlier.OTHER:
+            store.clear()
         with workers as ready:
-            progress = _Run(job, kind, table, store, ready, listener or Silent()).run()
-        store.remove()
+            run = _Run(job, kind, table, store, ready, listener or Silent())
+            progress = run.run(identity, job.force or earlier is Earlier.MERGING)
+        store.remove(identity)
     finally:
         store.close()
     return progress
@@ -150,7 +155,7 @@ class _Run:
         limits = {"max_bytes": columns.max_bytes, "part_rows": job.part_rows}
         store.claim({"kind": kind, **self._signature, **names, **limits})
 
-    def run(self) -> Progress:
+    def run(self, identity: str, force: bool) -> Progress:
         progress, started = self._progress, time.monotonic()
         line = signature_line(self._signature)
         with closing(self._workers.restore(self._todo())) as results:  # type: ignore[type-var]
@@ -167,7 +172,7 @@ class _Run:
                 progress.seconds = time.monotonic() - started
                 self._count(part, len(errors))
         self._store.check_end(self._parts)
-        finish(self._store, self._table, self._store.packed(self._parts), self._job.target, self._job.force)
+        finish(self._store, self._table, self._store.packed(self._parts), self._job.target, force, identity)
         return progress
 
     def _todo(self) -> Iterator[Part]:

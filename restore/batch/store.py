@@ -6,7 +6,8 @@ The folder stands beside the output, `.NAME.restore-batch` for an output NAME, a
     lock                     held by the run at work
     parts/000012/000345      part 12,345: a line of JSON, then its packed rows
     result                   the output, until it is whole
-    done                     there once `result` is whole: if that has gone, it has become the output
+    done                     there once `result` is whole, with the run's identity: if `result` has gone, it has become the output
+    merging                  there once `result` is moved file by file into a folder that was there and empty
 
 A part's first line says which rows of which input it holds, and gives the size and the SHA-256 of what follows. Every file is
 written under another name first and then renamed, so it is there whole or not at all. A part that does not agree with
@@ -80,6 +81,7 @@ class Store:
     """
 
     def __init__(self, target: Path, source: Path) -> None:
+        target = Path(os.path.abspath(target))  # whose name is not "." or ".."
         self.folder = target.parent / f".{target.name}.restore-batch"
         self._source = source
         self._lock: IO[bytes] | None = None
@@ -93,7 +95,7 @@ class Store:
         try:
             if not self.folder.is_dir() or self.folder.is_symlink():
                 self.folder.mkdir()
-            elif "lock" not in (names := os.listdir(self.folder)) and not {"done"}.issuperset(names):
+            elif (names := os.listdir(self.folder)) and "lock" not in names:
                 raise RestoreError(NOT_OURS.format(path=self.folder))
             self._lock = (self.folder / "lock").open("ab")
             if fcntl is not None:
@@ -114,7 +116,7 @@ class Store:
         path = self.folder / "job.json"
         wanted = {FORMAT: VERSION, **job}
         if not path.exists():
-            self._write(path, json.dumps(wanted, indent=2).encode() + b"\n")
+            self._write(path, json.dumps(wanted, indent=2).encode() + b"\n", sure=True)
             return
         try:
             found = dict(json.loads(path.read_bytes()))
@@ -209,11 +211,16 @@ class Store:
         sound = len(packed) == head.size and hashlib.sha256(packed).hexdigest() == head.sha256
         return (head, packed) if sound else None
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, sure: bool = False) -> None:
+        """Write a file; surely, where a power cut must not leave it empty: of a part, its checksum would tell."""
         scratch = self.folder / "scratch"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_bytes(data)
+            with scratch.open("wb") as file:
+                file.write(data)
+                if sure:
+                    file.flush()
+                    os.fsync(file.fileno())
             scratch.replace(path)
         except OSError as error:
             with suppress(OSError):
@@ -221,15 +228,42 @@ class Store:
             raise RestoreError(NOT_WRITTEN.format(path=path, why=reason(error))) from error
 
     def close(self) -> None:
-        """Let go of the folder; what is in it stays."""
+        """Let go of the folder; what is in it stays, if it is more than the lock."""
         if self._lock is not None:
             self._lock.close()
+            with suppress(OSError):
+                if os.listdir(self.folder) == ["lock"]:
+                    (self.folder / "lock").unlink()
+                    self.folder.rmdir()
 
-    def remove(self) -> None:
-        """Remove the folder: what says that it is done goes last, so that the next run understands a kill amid this."""
+    def clear(self) -> None:
+        """Remove what is in the folder, but for the lock.
+
+        Raises:
+            RestoreError: something cannot be removed.
+        """
+        try:
+            for name in os.listdir(self.folder):
+                if name != "lock":
+                    path = self.folder / name
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError as error:
+            raise RestoreError(NOT_WRITTEN.format(path=self.folder, why=reason(error))) from error
+
+    def remove(self, identity: str) -> None:
+        """Remove the folder of a finished run.
+
+        It is renamed first, to a name that says which run it was, so that the next run understands a kill amid this.
+        """
+        if self._lock is not None:
+            self._lock.close()  # Windows removes no open file
+        gone = self.folder.with_name(f"{self.folder.name}.{identity[:16]}")
         with suppress(OSError):
-            last = ("job.json", "lock", "done")
-            names = [name for name in os.listdir(self.folder) if name not in last]
-            for path in (self.folder / name for name in (*names, *last)):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            self.folder.rmdir()
+            self.folder.rename(gone)
+        for folder in (gone, self.folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def remnants(self) -> list[Path]:
+        """Return the folders of runs that were killed while they removed them."""
+        start = f"{self.folder.name}."
+        return [path for path in self.folder.parent.iterdir() if path.name.startswith(start) and path.is_dir()]

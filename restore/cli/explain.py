@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from restore.cli.files import check_output, read_text, write_text
+from restore.cli.files import check_output, check_standard_output, read_text, write_text
 from restore.cli.options import channel_option, confidence_options, engine_options
 from restore.cli.progress import ProgressLine
 
@@ -45,6 +46,7 @@ def explain_command(file: str, output: str | None, as_json: bool, readability: b
     from restore.restorer import Restorer
 
     check_output(output, (file,))
+    check_standard_output(file)
     restorer = Restorer(**options)
     text = read_text(file)
     with ProgressLine(len(text)) as progress:
@@ -58,7 +60,7 @@ def explain_command(file: str, output: str | None, as_json: bool, readability: b
         write_text(output, json.dumps(whole, ensure_ascii=False) + "\n")
         return
     text = "\n".join(_lines(restoration, ease)) + "\n"
-    if output is not None:
+    if output is not None or not (sys.stdout is not None and sys.stdout.isatty()):
         write_text(output, text)
         return
     from rich.console import Console
@@ -66,7 +68,7 @@ def explain_command(file: str, output: str | None, as_json: bool, readability: b
 
     console = Console(highlight=False, soft_wrap=True)
     for line in text.splitlines():
-        console.print(Text(line, style=_style(line)) if console.is_terminal else Text(line))
+        console.print(Text(line, style=_style(line)))
 
 
 def _style(line: str) -> str:

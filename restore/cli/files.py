@@ -23,6 +23,7 @@ FOLDER = "{path}: is a folder; name a file in it, or restore a whole folder with
 NO_OUTPUT = "{path}: cannot be written ({why}); choose another place for the output"
 OPTION = "{path}: looks like an option, and a file's name is wanted before it; a file of such a name is ./{path}"
 PACKED = "{path}: is {what}, and no plain text; {way}"
+CLOSED = "standard {stream} is closed; name a file, or open it"
 KINDS = (
     (b"\x1f\x8b", "packed by gzip", "unpack it: gzip -dc {path} | restore"),
     (b"\xfd7zXZ\0", "packed by xz", "unpack it: xz -dc {path} | restore"),
@@ -42,6 +43,8 @@ def read_text(path: str) -> str:
         InputError: it cannot be read, or is not text in UTF-8.
     """
     name = "standard input" if path == "-" else path
+    if path == "-" and sys.stdin is None:
+        raise InputError(CLOSED.format(stream="input"))
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except IsADirectoryError as error:
@@ -92,7 +95,7 @@ def check_standard_output(path: str) -> None:
     """
     try:
         found, out = os.stat(path), os.fstat(sys.stdout.fileno())
-    except (OSError, ValueError):  # no such file, or no standard output that is a file
+    except (OSError, ValueError, AttributeError):  # no such file, or no standard output that is a file
         return
     if stat.S_ISREG(out.st_mode) and os.path.samestat(found, out):
         raise InputError(SAME_STREAM.format(path=path))
@@ -116,6 +119,8 @@ def write_pieces(output: str | None, pieces: Iterable[str]) -> None:
         InputError: the file cannot be written.
     """
     if output is None or output == "-":
+        if sys.stdout is None:
+            raise InputError(CLOSED.format(stream="output"))
         last = ""
         for last in filter(None, pieces):
             sys.stdout.buffer.write(last.encode("utf-8"))
@@ -130,17 +135,19 @@ def write_pieces(output: str | None, pieces: Iterable[str]) -> None:
             with target.open("wb") as stream:
                 stream.writelines(piece.encode("utf-8") for piece in pieces)
             return
-        mode = 0o666 & ~_umask()
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
             scratch = Path(stream.name)
             for piece in pieces:
                 stream.write(piece.encode("utf-8"))
         scratch.chmod(mode)
         scratch.replace(target)
+        scratch = None
     except OSError as error:
-        if scratch is not None:
-            scratch.unlink(missing_ok=True)
         raise InputError(NO_OUTPUT.format(path=output, why=error.strerror or error)) from error
+    finally:
+        if scratch is not None:  # whatever happened: the pieces may fail, and Control-C comes at any time
+            scratch.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -52,7 +52,7 @@ class _Group(click.Group):
     """A group whose first argument may be a file: what is no subcommand is restored."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args and not sys.stdin.isatty() and not ctx.resilient_parsing:
+        if not args and not (sys.stdin is not None and sys.stdin.isatty()) and not ctx.resilient_parsing:
             args = ["-"]
         if args and not ctx.resilient_parsing:
             _check_first(args)

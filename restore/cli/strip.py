@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from restore.channel import get_channel
-from restore.cli.files import check_output, read_text, write_text
+from restore.cli.files import check_output, check_standard_output, read_text, write_text
 from restore.cli.options import stripping_option
 
 
@@ -17,6 +17,7 @@ from restore.cli.options import stripping_option
 @stripping_option
 def strip_command(file: str, output: str | None, channel: str) -> None:
     """Strip the text in FILE (- is standard input) as a channel does, to one line."""
-    check_output(output, (file,))
+    check_output(output, (file, channel))
+    check_standard_output(file)
     way = get_channel(channel)
     write_text(output, way.strip(read_text(file)) + "\n")

@@ -102,19 +102,21 @@ def text_command(
     from restore.style import Style
     from restore.terms import read_terms
 
-    check_output(output, (file,))
-    check_output(html, (file,))
+    inputs = (file, *([terms] if terms else []), options["channel"])
+    check_output(output, inputs)
+    check_output(html, inputs)
     if html is not None and output is not None and Path(html).resolve() == Path(output).resolve():
         raise click.UsageError(f"--html and -o both name {html}; give each its own file")
-    if html == "-" and as_json and output is None:
-        raise click.UsageError("--html - and --json both go to standard output; give one of them a file")
+    colored = output in (None, "-") and _wants_color(color)
+    for name, asked in (("json", as_json), ("nbest", nbest is not None), ("color", colored)):
+        if html == "-" and asked and output in (None, "-"):
+            raise click.UsageError(f"--html - and --{name} both go to standard output; give one of them a file")
     check_standard_output(file)
     style = Style(abbreviations=us, quotes=quotes, dash=dash, serial_comma=serial_comma)
     restorer = Restorer(terms=read_terms(terms) if terms else (), style=style, **options)
     text = read_text(file)
     if Path(file).suffix.lower() in TABLES:
         _tell([TABLE.format(path=file)])
-    colored = output in (None, "-") and _wants_color(color)
     if as_json or html is not None or colored or nbest is not None:
         with ProgressLine(len(text)) as line:
             restoration = restorer.restore(text, progress=line.tell)

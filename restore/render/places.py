@@ -7,6 +7,7 @@ alike in a page, in a terminal and in a notebook.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
@@ -195,7 +196,7 @@ class _Finder:
         """Return the edits of a gap or of a word. One that leaves nothing belongs to the gap that it stands in."""
         first = bisect_right(self._starts, start - 1)
         found = []
-        for edit in self._edits[first:]:
+        for edit in map(self._edits.__getitem__, range(first, len(self._edits))):
             if edit.start > end or edit.end > end:
                 break
             if edit.start < end or (gap and edit.start == edit.end):
@@ -294,8 +295,8 @@ def _covers(form: str, tokens: Sequence[str]) -> bool:
 def _with_warnings(restoration: Restoration, places: Sequence[Place]) -> Iterator[Place]:
     """Attach each flag's message to the first place that it covers, and mark the others."""
     flags = sorted(restoration.flags, key=lambda flag: flag.start)
-    waiting = list(flags)
-    covers = [
+    waiting = deque(flags)
+    covers = sorted(
         edge
         for flag in flags
         for edge in (
@@ -303,15 +304,22 @@ def _with_warnings(restoration: Restoration, places: Sequence[Place]) -> Iterato
             if flag.end - flag.start <= LONG_WARNING
             else ((flag.start, flag.start + 1), (flag.end - 1, flag.end))
         )
-    ]
+    )
+    begun, reached = 0, 0  # how many of these start before a place's end, and the furthest end of them
     start = 0
     for number, place in enumerate(places):
         end = start + len(place.text)
         last = number == len(places) - 1
         # A gap takes what lies between its words, both ends included, so that a flag of no length finds a place.
-        here = [f for f in waiting if f.start < end or last or (place.kind == "gap" and f.start == f.end == end)]
-        waiting = [flag for flag in waiting if flag not in here]
-        covered = any(first < end and past > start for first, past in covers)
+        near: list[Flag] = []
+        while waiting and (last or waiting[0].start <= end):
+            near.append(waiting.popleft())
+        here = [f for f in near if f.start < end or last or (place.kind == "gap" and f.start == f.end == end)]
+        waiting.extendleft(flag for flag in reversed(near) if flag not in here)
+        while begun < len(covers) and covers[begun][0] < end:
+            reached = max(reached, covers[begun][1])
+            begun += 1
+        covered = reached > start
         messages = tuple(_message(flag) for flag in here)
         yield replace(place, warnings=messages, warned=bool(messages) or covered) if messages or covered else place
         start = end

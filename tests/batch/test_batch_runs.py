@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from restore import InputError, RestoreError
+from restore.batch import Job, run_batch
 
 from .conftest import KINDS
 
@@ -31,6 +33,11 @@ def out_of(source: Path, name: str = "out") -> Path:
 
 def work_folder(target: Path) -> Path:
     return target.with_name(f".{target.name}.restore-batch")
+
+
+def remnants(target: Path) -> list[Path]:
+    """Return what a run has left beside its output: its folder, also by the name that it has while it is removed."""
+    return list(target.parent.glob(f".{target.name}.restore-batch*"))
 
 
 def test_goes_on_where_it_was(run: Any, content: Any, source: Path) -> None:
@@ -65,10 +72,10 @@ def test_killed_at_every_step(run: Any, content: Any, source: Path, force: bool)
         if steps == 0:
             break
         assert steps == 9
-        if not broken.exists() or work_folder(broken).exists() or content(broken) != content(whole):
+        if not broken.exists() or remnants(broken) or content(broken) != content(whole):
             run(source, broken, part_rows=6, force=force)
         assert content(broken) == content(whole)
-        assert not work_folder(broken).exists()
+        assert not remnants(broken)
         if not force:
             shutil.rmtree(broken) if broken.is_dir() else broken.unlink()
     assert 10 < step < 100
@@ -330,3 +337,125 @@ def test_progress_goes_up_to_the_whole(table: Any, tmp_path: Path) -> None:
     assert len(told.steps) == 6
     assert told.steps[-1] <= source.stat().st_size
     assert json.dumps(told.bad).count("row 10") == 1
+
+
+@pytest.mark.parametrize("at", ["rename", "remove"])
+@pytest.mark.parametrize("change", ["input", "options"])
+def test_what_is_done_is_not_taken_for_another_run(
+    run: Any, table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, change: str
+) -> None:
+    """A run that is killed when its output is whole is finished; another for the same output is not."""
+    source, target = table(tmp_path / "t.jsonl", TEXTS), tmp_path / "out.jsonl"
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if at == "rename":
+            patch.setattr("restore.batch.store.Store.remove", killed)
+        else:
+            patch.setattr("restore.batch.store.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(source, target)
+    assert target.exists()
+    assert remnants(target)
+    before = target.read_bytes()
+    other: dict[str, Any] = {"prefix": "new_"} if change == "options" else {}
+    if change == "input":
+        table(source, ["other text", *TEXTS])
+    with pytest.raises(InputError, match="is there already"):
+        run(source, target, **other)
+    assert target.read_bytes() == before
+    progress, _ = run(source, target, force=True, **other)
+    assert progress.rows == len(TEXTS) + (change == "input")
+    assert target.read_bytes() != before
+    assert not remnants(target)
+
+
+def test_the_same_run_is_finished_once_its_output_is_whole(
+    run: Any, content: Any, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = out_of(source)
+    with monkeypatch.context() as patch:
+        patch.setattr("restore.batch.store.Store.remove", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(source, target)
+    before = content(target)
+    progress, _ = run(source, target)
+    assert (progress.rows, progress.position) == (0, progress.total)
+    assert content(target) == before
+    assert not remnants(target)
+
+
+@pytest.mark.parametrize("name", ["notes", "signature", "file", "input"])
+def test_no_two_fields_have_one_name(run: Any, source: Path, name: str) -> None:
+    with pytest.raises(RestoreError, match=rf"^two fields of the output would be called '{name}'; choose another"):
+        run(source, out_of(source), output=name)
+    assert not out_of(source).exists()
+
+
+def test_another_header_is_another_input(run: Any, tmp_path: Path) -> None:
+    """Which column is the text stands there."""
+    source, target = tmp_path / "t.csv", tmp_path / "out.csv"
+    rows = "".join(f"text {number},other {number}\n" for number in range(6))
+    source.write_text("text,other\n" + rows, encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        run(source, target, stop=2)
+    source.write_text("other,text\n" + rows, encoding="utf-8")
+    with pytest.raises(InputError, match="has changed since the unfinished run"):
+        run(source, target)
+
+
+def test_an_empty_folder_is_an_output_from_within(
+    run: Any, table: Any, content: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = table(tmp_path / "in", TEXTS)
+    run(source, tmp_path / "whole")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    run(source, Path())
+    assert content(tmp_path / "here") == content(tmp_path / "whole")
+    assert os.path.samefile(os.curdir, tmp_path / "here")
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("number", ["EBUSY", "EXDEV"])
+def test_a_mounted_folder_is_an_output(
+    run: Any, table: Any, content: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    """Nothing can be renamed into its place, or even from one file system to another."""
+    source = table(tmp_path / "in", TEXTS)
+    run(source, tmp_path / "whole")
+    target = tmp_path / "mounted"
+    target.mkdir()
+    rename, replace = os.rename, os.replace
+
+    def refused(real: Any) -> Any:
+        def move(one: Any, other: Any, **options: Any) -> None:
+            into = Path(other) == target if number == "EBUSY" else target in (Path(other), *Path(other).parents)
+            if into and target not in Path(one).parents:
+                raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
+            real(one, other, **options)
+
+        return move
+
+    monkeypatch.setattr(os, "rename", refused(rename))
+    monkeypatch.setattr(os, "replace", refused(replace))
+    run(source, target)
+    assert content(target) == content(tmp_path / "whole")
+    assert not remnants(target)
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(run: Any, table: Any, tmp_path: Path) -> None:
+    source = table(tmp_path / "t.jsonl", TEXTS)
+
+    class Broken:
+        def __enter__(self) -> Broken:
+            raise RestoreError("no such model")
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+    with pytest.raises(RestoreError, match="no such model"):
+        run_batch(Job(source, tmp_path / "out.jsonl"), Broken())  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["t.jsonl"]

@@ -60,6 +60,7 @@ def test_json_lines_are_carried_byte_for_byte(run: Any, tmp_path: Path) -> None:
         (b'{"text": "caf\xe9"}', "byte 13 is not UTF-8", {"input": '{"text": "caf\\xe9"}'}),
         (b'{"text": "\\ud83d"}', "half a surrogate pair", {"text": "\ud83d"}),
         (b'{"text": "' + b"a" * 200_000 + b'"}', "200,013 bytes, more than the 150,000", {}),
+        (b'{"text": "a", "n": NaN}', "not JSON (NaN is no JSON value)", {"input": '{"text": "a", "n": NaN}'}),
         (b'{"text": "boom"}', "the engine failed on it (ZeroDivisionError: as asked)", {"text": "boom"}),
     ],
 )
@@ -205,6 +206,13 @@ def test_tabs_separate_tsv(run: Any, tmp_path: Path) -> None:
     assert b'\r\n1,2\t"a, b"\tA, B\t' in out
 
 
+@pytest.mark.parametrize(("name", "out"), [("a.csv", "b.tsv"), ("a.tsv", "b.csv.gz")])
+def test_commas_and_tabs_are_not_mixed(run: Any, tmp_path: Path, name: str, out: str) -> None:
+    (tmp_path / name).write_bytes(b"text\nofficial\n")
+    with pytest.raises(InputError, match="has to be of the input's kind"):
+        run(tmp_path / name, tmp_path / out)
+
+
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
@@ -213,7 +221,7 @@ def test_tabs_separate_tsv(run: Any, tmp_path: Path) -> None:
         ("a.csv", b"id,body\n1,2\n", "no field 'text'; choose with --text-field among: 'id', 'body'"),
         ("a.csv", b"text,text\n1,2\n", "2 fields 'text'"),
         ("a.csv", b"text,error\n1,2\n", "has a field 'error' already"),
-        ("a.csv", b'"text\n1,2\n', "cannot be read"),
+        ("a.csv", b'"text\n1,2\n', "cannot be read (it has a quotation mark that is never closed"),
         ("a.csv", b"caf\xe9,text\n1,2\n", "cannot be read"),
         ("a.csv", "text\n1".encode("utf-16"), "is in UTF-16"),
         ("a.jsonl", '{"text": "a"}'.encode("utf-16"), "is in UTF-16"),

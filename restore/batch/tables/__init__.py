@@ -8,7 +8,7 @@ from restore.batch.compression import SUFFIXES
 from restore.batch.tables.base import Columns, Table
 from restore.errors import InputError
 
-KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
 
 UNKNOWN = (
     "{path}: is no table by its name; name it .jsonl, .csv, .tsv or .parquet, with .gz, .zst or .xz after it or not; "
@@ -71,7 +71,7 @@ def open_table(path: Path, columns: Columns, target: Path) -> Table:
         from restore.batch.tables.jsonl import JsonLines
 
         return JsonLines(path, columns, target.suffix)
-    if kind == "csv":
+    if kind in ("csv", "tsv"):
         from restore.batch.tables.delimited import DelimitedTable
 
         return DelimitedTable(path, columns, target.suffix)

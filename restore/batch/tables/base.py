@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 from restore.batch.rows import Outcome, Row, output_names
-from restore.errors import InputError
+from restore.errors import InputError, RestoreError
 
 CLASH = "{path}: has a field {name!r} already, which the output needs; choose another --output-field or --prefix"
 NO_FIELD = "{path}: has no field {name!r}; choose with --text-field among: {names}"
+SAME_NAME = "two fields of the output would be called {name!r}; choose another --output-field or --prefix"
+RESERVED = ("file", "input")
+"""What the output calls a file's name, and a line that is no JSON."""
 TWICE = "{path}: has {count} fields {name!r}; rename all but the one that holds the text"
 
 # Errors of rows, which stand in the output and are reported with the row's number.
@@ -29,12 +32,21 @@ class Columns:
         output: the name of the column with the restored text.
         prefix: stands before the names of all other new columns.
         max_bytes: a row with more is not read, but reported.
+
+    Raises:
+        RestoreError: two new columns would have one name, or one that the output uses itself.
     """
 
     text: str = "text"
     output: str = "restored"
     prefix: str = ""
     max_bytes: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        names = [*self.new, *RESERVED]
+        if len(set(names)) < len(names):
+            name = next(name for name in names if names.count(name) > 1)
+            raise RestoreError(SAME_NAME.format(name=name))
 
     @property
     def new(self) -> tuple[str, ...]:

@@ -94,7 +94,6 @@ class DelimitedTable:
     """A CSV or TSV file."""
 
     unit = "bytes"
-    identity = b""
 
     def __init__(self, path: Path, columns: Columns, suffix: str) -> None:
         self._path = path
@@ -111,10 +110,13 @@ class DelimitedTable:
             raise InputError(NO_HEADER.format(path=path))
         if is_wide(header.data):
             raise InputError(WIDE.format(path=path))
+        self.identity = header.data  # which column is the text
         self._end = "\r\n" if header.data.endswith(b"\r\n") else "\n"
         try:
-            if header.size > columns.max_bytes or not header.closed:
+            if header.size > columns.max_bytes:
                 raise ValueError(TOO_LONG.format(size=header.size, limit=columns.max_bytes))
+            if not header.closed:
+                raise ValueError(NOT_CLOSED.format(last=header.last))
             self._names = self._cells(header.data.removeprefix(BOM).decode())
         except (ValueError, csv.Error) as error:
             raise InputError(BAD_HEADER.format(path=path, why=error)) from error

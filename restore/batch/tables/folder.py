@@ -6,8 +6,10 @@ packed again. Links to files are read; links to folders are not gone into. The t
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -39,7 +41,7 @@ class FolderTable:
         if (path / INDEX).exists():
             raise InputError(TAKEN.format(path=path / INDEX))
         with reading(path):
-            self._total = sum(1 for _ in _files(path))
+            self._total = sum(1 for _ in files_of(path))
 
     def total(self) -> int:
         """Return the number of files at the start."""
@@ -48,7 +50,7 @@ class FolderTable:
     def rows(self) -> Iterator[tuple[Row, int]]:
         """Yield a row for each file, in the order of their names."""
         with reading(self._path):
-            for number, name in enumerate(_files(self._path), 1):
+            for number, name in enumerate(files_of(self._path), 1):
                 text, error, digest = self._read(self._path / name)
                 shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
                 yield Row(number, shown, text, error, name, digest + os.fsencode(name)), number
@@ -108,14 +110,14 @@ class FolderTable:
                         stream.write(text.encode())
 
 
-def _files(top: Path, under: str = "") -> Iterator[str]:
+def files_of(top: Path, under: str = "") -> Iterator[str]:
     """Yield the files below a folder by name, one folder's names in memory at a time."""
     with os.scandir(top / under) as found:
         entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
     for entry in entries:
         path = os.path.join(under, entry.name)
         if entry.is_dir(follow_symlinks=False):
-            yield from _files(top, path)
+            yield from files_of(top, path)
         elif entry.is_file() or (entry.is_symlink() and not entry.is_dir()):  # a link to nowhere cannot be read
             yield path
 
@@ -132,4 +134,16 @@ def merge_folder(scratch: Path, target: Path) -> None:
             raise RestoreError(LINKED.format(path=into))
         into.mkdir(exist_ok=True)
         for name in names:
-            os.replace(os.path.join(folder, name), into / name)
+            _move(Path(folder, name), into / name)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a file over another, also to another file system, where it is copied under another name first."""
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        scratch = target.with_name(f".{target.name}.restore-batch")
+        shutil.copyfile(source, scratch)
+        os.replace(scratch, target)

@@ -69,7 +69,8 @@ class JsonLines:
     def _read(self, data: bytes) -> tuple[str | None, str | None, bytes]:
         """Return a line's text or what is wrong with it, and the object to add fields to."""
         try:
-            found = json.loads(data.decode(), object_pairs_hook=_Pairs, parse_int=_number, parse_float=_number)
+            kinds = {"parse_int": _number, "parse_float": _number, "parse_constant": _refuse}
+            found = json.loads(data.decode(), object_pairs_hook=_Pairs, **kinds)  # type: ignore[arg-type]
         except UnicodeDecodeError as error:
             return None, NOT_UTF8.format(place=error.start), _wrapped(data)
         except (ValueError, RecursionError) as error:
@@ -113,6 +114,10 @@ class _Pairs(tuple[tuple[str, Any], ...]):
 
 def _number(_: str) -> float:
     return 0.0  # only its type counts: the line itself is carried through
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is no JSON value")
 
 
 def _kind(value: Any) -> str:
