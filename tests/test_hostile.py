@@ -175,11 +175,11 @@ def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("restore.restorer.SAMPLE", 50)
     monkeypatch.setattr("restore.models.words.WINDOW", Window(before=8, width=50, ahead=10))
     restorer = Restorer(engine="fast", beam=1, confidence=False)
-    list(restorer.stream(" ".join(["official"] * 600)))  # what is loaded, and remembered
+    list(restorer.stream(" ".join(["official"] * 400)))  # what is loaded, and remembered
     peaks = []
     tracemalloc.start()
     try:
-        for size in (600, 1800):
+        for size in (400, 1200):
             text = " ".join(["official"] * size)
             before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()

@@ -51,8 +51,17 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def restoration(fast: Restorer, seed_text: str) -> Restoration:
-    whole = fast.restore(seed_text)
-    start = whole.text.index("reason")
+    return flagged(fast.restore(seed_text), "reason")
+
+
+@pytest.fixture(scope="session")
+def beginning(fast: Restorer, seed_text: str) -> Restoration:
+    """The article's beginning, which has everything that a page has."""
+    return flagged(fast.restore(" ".join(seed_text.split()[:80])), "official")
+
+
+def flagged(whole: Restoration, word: str) -> Restoration:
+    start = whole.text.index(word)
     flag = Flag("negation", 0, start - 1, start, "a dropped word may turn the sense", ("no",), 0.31)
     return replace(whole, flags=(flag,))
 
@@ -159,8 +168,8 @@ def test_it_shows_the_text_and_nothing_goes_wrong(site: Site, restoration: Resto
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(site: Site, restoration: Restoration, size: str, scheme: str) -> None:
-    page = site.open(restoration, size, color_scheme=scheme)
+def test_axe_finds_nothing(site: Site, beginning: Restoration, size: str, scheme: str) -> None:
+    page = site.open(beginning, size, color_scheme=scheme)
     assert page.axe() == []
     page.place(".l4").click()
     page.popover.wait_for()
@@ -174,6 +183,10 @@ def test_axe_finds_nothing(site: Site, restoration: Restoration, size: str, sche
     page.picture(f"{size}-{scheme}-clean")
     assert page.axe() == []
     assert page.troubles == []
+
+
+def test_axe_finds_nothing_in_an_article(site: Site, restoration: Restoration) -> None:
+    assert site.open(restoration).axe() == []
 
 
 def test_the_pointer_shows_alternatives_and_a_click_chooses(site: Site, restoration: Restoration) -> None:
