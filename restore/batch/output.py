@@ -84,7 +84,8 @@ def identity_of(source: Path, facts: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps({**facts, "version": __version__}, sort_keys=True, default=str).encode())
     with reading(source):
         for name in files_of(source) if source.is_dir() else ("",):
-            found = os.lstat(source / name) if name else os.stat(source)
+            path = source / name
+            found = path.stat() if path.exists() else path.lstat()  # a link to nowhere is a file that cannot be read
             digest.update(f"{found.st_size} {found.st_mtime_ns} ".encode() + os.fsencode(name) + b"\n")
     return digest.hexdigest()
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -229,12 +230,12 @@ class Store:
 
     def close(self) -> None:
         """Let go of the folder; what is in it stays, if it is more than the lock."""
-        if self._lock is not None:
-            self._lock.close()
-            with suppress(OSError):
+        if self._lock is not None and not self._lock.closed:
+            with suppress(OSError):  # while it is held, as another run may be waiting to take it
                 if os.listdir(self.folder) == ["lock"]:
                     (self.folder / "lock").unlink()
                     self.folder.rmdir()
+            self._lock.close()
 
     def clear(self) -> None:
         """Remove what is in the folder, but for the lock.
@@ -255,15 +256,17 @@ class Store:
 
         It is renamed first, to a name that says which run it was, so that the next run understands a kill amid this.
         """
-        if self._lock is not None:
-            self._lock.close()  # Windows removes no open file
+        if self._lock is not None and fcntl is None:
+            self._lock.close()  # Windows moves no open file
         gone = self.folder.with_name(f"{self.folder.name}.{identity[:16]}")
         with suppress(OSError):
             self.folder.rename(gone)
-        for folder in (gone, self.folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
+        shutil.rmtree(gone if gone.exists() else self.folder, ignore_errors=True)
 
     def remnants(self) -> list[Path]:
         """Return the folders of runs that were killed while they removed them."""
-        start = f"{self.folder.name}."
-        return [path for path in self.folder.parent.iterdir() if path.name.startswith(start) and path.is_dir()]
+        name = re.compile(re.escape(self.folder.name) + r"\.[0-9a-f]{16}")
+        found = [path for path in self.folder.parent.iterdir() if name.fullmatch(path.name)]
+        return [path for path in found if path.is_dir() and not path.is_symlink()]
