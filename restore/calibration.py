@@ -11,6 +11,7 @@ those of a posterior were right. A curve is one of
     platt      the same with b = c (Platt 1999)
     pool       1 / (1 + exp(-(a + b * logit(posterior) + c * logit(tagged)))), a logarithmic pool of two witnesses (Genest
                and Zidek 1986; Satopää et al. 2014)
+    risen      isotonic on what a pool says
 
 whichever predicts best in cross-validation. The curves are a bundle with one JSON file, by engine and channel:
 
@@ -48,6 +49,11 @@ POOL_EDGE = 1e-3
 """Likewise before they are pooled: what a small beam or a tagger is surer of than this is no surer."""
 
 
+POOLED = ("pool", "risen")
+FORMULAS, POINTS = ("platt", "beta", *POOLED), ("isotonic", "risen")
+"""The curves that have a formula, and those that have points."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """A rising curve from posteriors, and what a tagger holds, to probabilities: points with lines between, or a formula.
@@ -67,26 +73,32 @@ class Curve:
 
     def __call__(self, posterior: float, tagged: float | None = None) -> float:
         """Return the probability for a posterior, and what the tagger holds if it says anything."""
-        if self.method == "pool":
+        if self.method in POOLED:
             second = posterior if tagged is None else tagged
-            odds = self.a + self.b * logit(posterior, POOL_EDGE) + self.c * logit(second, POOL_EDGE)
-            return round(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), 6)
-        if self.method != "isotonic":
+            pooled = _chance(self.a + self.b * logit(posterior, POOL_EDGE) + self.c * logit(second, POOL_EDGE))
+            return self._between(pooled) if self.x else pooled
+        if self.method in FORMULAS:
             chance = min(1 - EDGE, max(EDGE, posterior))
-            odds = self.a + self.b * math.log(chance) - self.c * math.log(1 - chance)
-            return round(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), 6)
-        place = bisect_right(self.x, posterior)
+            return _chance(self.a + self.b * math.log(chance) - self.c * math.log(1 - chance))
+        return self._between(posterior)
+
+    def _between(self, chance: float) -> float:
+        """Return the height of the points, and the lines between them, over a probability."""
+        place = bisect_right(self.x, chance)
         if place == 0 or place == len(self.x):
             return self.y[max(0, place - 1)]
         left, right = self.x[place - 1], self.x[place]
-        share = (posterior - left) / (right - left)
+        share = (chance - left) / (right - left)
         return round(self.y[place - 1] + share * (self.y[place] - self.y[place - 1]), 6)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the curve as it stands in the file."""
-        if self.method != "isotonic":
-            return {"method": self.method, "a": self.a, "b": self.b, "c": self.c}
-        return {"method": self.method, "x": list(self.x), "y": list(self.y)}
+        data: dict[str, Any] = {"method": self.method}
+        if self.method in FORMULAS:
+            data |= {"a": self.a, "b": self.b, "c": self.c}
+        if self.method in POINTS:
+            data |= {"x": list(self.x), "y": list(self.y)}
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Curve:
@@ -95,19 +107,28 @@ class Curve:
         Raises:
             ValueError, KeyError, TypeError: it is not one.
         """
-        if data["method"] in ("platt", "beta", "pool"):
-            curve = cls(data["method"], a=float(data["a"]), b=float(data["b"]), c=float(data["c"]))
-            if not (math.isfinite(curve.a) and 0 <= curve.b < math.inf and 0 <= curve.c < math.inf):
-                raise ValueError("a curve that does not rise")
+        method = data["method"]
+        if method not in FORMULAS + POINTS:
+            raise ValueError("no curve")
+        a, b, c = (float(data[name]) for name in "abc") if method in FORMULAS else (0.0, 1.0, 1.0)
+        x, y = (tuple(map(float, data[name])) for name in "xy") if method in POINTS else ((), ())
+        curve = cls(method, x, y, a, b, c)
+        if not (math.isfinite(curve.a) and 0 <= curve.b < math.inf and 0 <= curve.c < math.inf):
+            raise ValueError("a curve that does not rise")
+        if method not in POINTS:
             return curve
-        curve = cls("isotonic", tuple(map(float, data["x"])), tuple(map(float, data["y"])))
-        if data["method"] != "isotonic" or not curve.x or len(curve.x) != len(curve.y):
+        if not curve.x or len(curve.x) != len(curve.y):
             raise ValueError("no curve")
         if not all(left < right for left, right in zip(curve.x, curve.x[1:], strict=False)):
             raise ValueError("a curve whose points are not in order")
         if not (curve.y[0] >= 0 and curve.y[-1] <= 1 and list(curve.y) == sorted(curve.y)):
             raise ValueError("a curve that does not rise from 0 to 1")
         return curve
+
+
+def _chance(odds: float) -> float:
+    """Return the probability of log odds, in nats."""
+    return round(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), 6)
 
 
 def logit(chance: float, edge: float = EDGE) -> float:
@@ -146,7 +167,7 @@ class Rule:
         """
         odds = self.intercept + self.posterior_weight * logit(posterior) + self.cue_weight * cue
         odds += self.offer_weight * logit(max(offer, LEAST_OFFER)) + self.tag_weight * logit(max(tagged, LEAST_OFFER))
-        return round(1 / (1 + math.exp(-max(-30.0, min(30.0, odds)))), 6)
+        return _chance(odds)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,16 @@ from restore.evaluation.calibration import (
 )
 from restore.evaluation.decisions import Event, judge
 from restore.training.calibration import train_calibration
-from restore.training.fitting import SenseGap, fit_beta, fit_curves, fit_isotonic, fit_platt, fit_pool, fit_rules
+from restore.training.fitting import (
+    SenseGap,
+    fit_beta,
+    fit_curves,
+    fit_isotonic,
+    fit_platt,
+    fit_pool,
+    fit_risen,
+    fit_rules,
+)
 
 CHANCE = np.random.default_rng(7)
 POSTERIORS = CHANCE.random(4000)
@@ -32,7 +41,7 @@ ONES = np.ones(4000)
 NOT_TAGGED = np.full(4000, np.nan)
 
 
-@pytest.mark.parametrize("fit", [fit_isotonic, fit_platt, fit_beta, fit_pool])
+@pytest.mark.parametrize("fit", [fit_isotonic, fit_platt, fit_beta, fit_pool, fit_risen])
 def test_curves_rise_and_come_near_the_truth(fit: object) -> None:
     curve = fit(POSTERIORS, NOT_TAGGED, RIGHT, ONES)  # type: ignore[operator]
     grid = [curve(x) for x in np.linspace(0, 1, 101)]
@@ -66,6 +75,20 @@ def test_a_second_witness_is_heard_if_it_knows_something() -> None:
     assert fit_curves([events[part::5] for part in range(5)], [1.0] * 5)["word"].method == "pool"
 
 
+def test_a_pool_that_is_wrong_at_its_end_is_bent() -> None:
+    """The least sure may be right more often than any formula has it."""
+    tagged = CHANCE.random(4000)
+    odds = 0.5 * np.log(POSTERIORS / (1 - POSTERIORS)) + 0.8 * np.log(tagged / (1 - tagged))
+    right = (CHANCE.random(4000) < np.maximum(0.4, 1 / (1 + np.exp(-odds)))).astype(float)
+    curve = fit_risen(POSTERIORS, tagged, right, ONES)
+    assert curve(0.05, 0.05) == pytest.approx(0.4, abs=0.05)
+    assert curve(0.95, 0.95) > 0.9
+    assert curve(0.5, 0.9) > curve(0.5, 0.5)
+    assert Curve.from_dict(json.loads(json.dumps(curve.to_dict()))) == curve
+    events = [Event("word", float(p), bool(r), float(t)) for p, r, t in zip(POSTERIORS, right, tagged, strict=True)]
+    assert fit_curves([events[part::5] for part in range(5)], [1.0] * 5)["word"].method == "risen"
+
+
 def test_each_kind_gets_a_curve_and_rare_ones_share() -> None:
     documents = [
         [Event("word", float(p), bool(r)) for p, r in zip(POSTERIORS[part::5], RIGHT[part::5], strict=True)]
@@ -84,6 +107,8 @@ def test_each_kind_gets_a_curve_and_rare_ones_share() -> None:
         {"method": "isotonic", "x": [], "y": []},
         {"method": "beta", "a": 0, "b": -1, "c": 1},
         {"method": "pool", "a": 0, "b": 1, "c": -1},
+        {"method": "risen", "a": 0, "b": 1, "c": 1, "x": [], "y": []},
+        {"method": "risen", "a": 0, "b": 1, "x": [0.1], "y": [0.1]},
         {"method": "spline"},
     ],
 )

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -194,6 +196,49 @@ def test_the_readme_names_only_commands_that_are_there() -> None:
     line = next(line for line in readme.splitlines() if line.startswith("`restore --help` lists"))
     named = set(re.findall(r"`([a-z]+)`", line))
     assert named == set(SUBCOMMANDS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are of Unix")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_asked_to_end_it_leaves_no_scratch_file(tmp_path: Path, name: str) -> None:
+    """It waits for its input with the output's scratch file open already."""
+    code = (
+        "import os, sys\n"
+        "import restore.cli.text, restore.cli.strip as strip\n"
+        "from restore.cli.files import write_pieces\n"
+        "def pieces():\n"
+        "    yield 'begun '\n"
+        "    print('waiting', flush=True)\n"
+        "    sys.stdin.read()\n"
+        "def wait(*args):\n"
+        "    write_pieces('out.txt', pieces())\n"
+        "strip.write_text = strip.write_pieces = wait\n"
+        "from restore.cli import main\n"
+        "main(['strip', 'in.txt', '-o', 'out.txt'])\n"
+    )
+    (tmp_path / "in.txt").write_text("The cats sat.")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"waiting\n"
+    assert len(list(tmp_path.iterdir())) == 2
+    number = getattr(signal, name)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err.strip()) == (128 + number, b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits are of Unix")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_does_not_fit_is_never_lost_in_silence(tmp_path: Path, unbuffered: str) -> None:
+    (tmp_path / "in.txt").write_text("The cats sat on mats. " * 9000)
+    command = f"ulimit -f 20; exec {shlex.quote(sys.executable)} -m restore strip in.txt > out.txt"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"restore: File too large\n"
 
 
 def test_a_closed_pipe_is_quiet(stripped_file: Path) -> None:

@@ -13,6 +13,7 @@ import click
 
 from restore.cli.options import confidence_options
 from restore.cli.text import text_command
+from restore.errors import InputError
 
 if TYPE_CHECKING:
     from restore.batch.runner import Progress
@@ -23,6 +24,7 @@ MANY = "restore: more bad rows than these are not listed here; each has its erro
 DONE = "restore: {rows:,} rows in {seconds:.0f} s ({rate:,.0f} words/s)"
 KEPT = ", {kept:,} of them by an earlier run"
 BAD = "; {errors:,} could not be restored and say why in {name!r}"
+NONE_GOOD = "none of the {rows:,} rows could be restored; check the input and --text-field"
 INTERRUPTED = "restore: interrupted; what was done so far is kept, so run the same command again"
 
 STYLE = {"us": "abbreviations", "quotes": "quotes", "dash": "dash", "serial_comma": "serial_comma"}
@@ -112,6 +114,8 @@ def batch_command(
             listener.write(INTERRUPTED)
             raise click.exceptions.Exit(130) from error
     click.echo(_summary(progress, columns.new[-1]), err=True)
+    if progress.errors and progress.errors == progress.rows:
+        raise InputError(NONE_GOOD.format(rows=progress.rows))
 
 
 batch_command.params += [option for option in text_command.params if option.name in (*HOW, *STYLE)]

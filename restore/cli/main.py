@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
+import signal
 import sys
-from typing import Any
+import threading
+from typing import Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -129,8 +132,34 @@ def _about_system(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error.strerror or str(error)
 
 
+def _write_whole() -> None:
+    """Give standard output the buffer that PYTHONUNBUFFERED takes: without it, a write may end halfway and say nothing."""
+    out = sys.stdout
+    if isinstance(getattr(out, "buffer", None), io.RawIOBase):
+        sys.stdout = open(out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False)  # noqa: SIM115
+
+
+def _end_in_order() -> None:
+    """Let a process that is asked to end tidy up first: scratch files go, as after Control-C."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP, and so do we
+            signal.signal(number, end)
+
+
 def main(args: list[str] | None = None) -> Any:
-    """Run the command line, ending the process: status 0, 1 for bad data, 2 for wrong usage, 130 if interrupted."""
+    """Run the command line, ending the process.
+
+    Status 0, 1 for bad data, 2 for wrong usage, 130 if interrupted, 128 and the signal's number if asked to end.
+    """
+    _end_in_order()
+    _write_whole()
     try:
         status = group.main(args=args, prog_name="restore", standalone_mode=False)
         sys.stdout.flush()

@@ -70,6 +70,14 @@ def fit_pool(posteriors: Array, tagged: Array, right: Array, weights: Array) -> 
     return Curve("pool", a=a, b=b, c=c)
 
 
+def fit_risen(posteriors: Array, tagged: Array, right: Array, weights: Array) -> Curve:
+    """Fit a pool, then rising steps on what it says: its formula may be wrong at its ends."""
+    pool = fit_pool(posteriors, tagged, right, weights)
+    pairs = zip(posteriors.tolist(), tagged.tolist(), strict=True)
+    said = np.array([pool(posterior, None if math.isnan(second) else second) for posterior, second in pairs])
+    return replace(fit_isotonic(said, tagged, right, weights), method="risen", a=pool.a, b=pool.b, c=pool.c)
+
+
 def fit_beta(posteriors: Array, tagged: Array, right: Array, weights: Array) -> Curve:
     """Fit a beta curve, a logistic one on the posterior's logarithm and its complement's; a slope below 0 is left out."""
     clipped = np.clip(posteriors, EDGE, 1 - EDGE)
@@ -167,7 +175,7 @@ def _best(posteriors: Array, tagged: Array, right: Array, weights: Array, docume
     """Return the curve of the method that predicts documents it has not seen better."""
     losses: dict[Fitter, float] = {fit_isotonic: 0.0, fit_platt: 0.0, fit_beta: 0.0}
     if not np.isnan(tagged).all():
-        losses[fit_pool] = 0.0
+        losses |= {fit_pool: 0.0, fit_risen: 0.0}
     for fold in range(FOLDS):
         held = documents % FOLDS == fold
         if held.all() or not held.any():

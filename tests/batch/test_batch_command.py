@@ -75,6 +75,14 @@ def test_bad_rows_are_told_and_strict_stops(command: Command, tmp_path: Path) ->
     assert err.count("\n") == 1
 
 
+def test_a_run_of_nothing_but_bad_rows_is_no_success(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"body": "cat sat"}\n' * 3)
+    status, err = command("t.jsonl", "-o", "out.jsonl", "--workers", 1)
+    assert status == 1
+    assert err.endswith("restore: none of the 3 rows could be restored; check the input and --text-field\n")
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
+
+
 @pytest.mark.parametrize(
     ("args", "status", "says"),
     [
