@@ -8,7 +8,7 @@ lost the vote takes the winner's, unless the word is an ordinary one that is mer
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from restore.decoder import Step
@@ -27,10 +27,16 @@ MOST_WORDS = 20_000
 
 
 class Casing:
-    """Votes on the casing of each word of one document."""
+    """Votes on the casing of each word of one document.
 
-    def __init__(self, lexicon: Lexicon) -> None:
+    Args:
+        lexicon: knows which words are ordinary ones.
+        same: tells whether two forms strip to the same: where case is kept, another casing is another token.
+    """
+
+    def __init__(self, lexicon: Lexicon, same: Callable[[str, str], bool]) -> None:
         self._lexicon = lexicon
+        self._same = same
         self._votes: dict[str, dict[str, float]] = {}  # the word seen last is the last
 
     def observe(self, steps: Iterable[Step], choices: Sequence[Choice]) -> None:
@@ -59,7 +65,7 @@ class Casing:
         initial, units = True, []
         for step in steps:
             unit = step.what
-            if isinstance(unit, Form) and not unit.after and not unit.kept:
+            if isinstance(unit, Form) and not (unit.after or unit.kept or unit.asked):
                 settled = self._settle(unit)
                 # Where a sentence starts, a casing without capitals is not the word's own.
                 unit = settled if not initial or settled.text != settled.text.lower() else unit
@@ -74,7 +80,7 @@ class Casing:
         winner = max(votes, key=lambda text: (votes[text], text))
         if winner == form.text or (self._ordinary(form.text.lower()) and winner[1:] == winner[1:].lower()):
             return form
-        return replace(form, text=winner)
+        return replace(form, text=winner) if self._same(winner, form.text) else form
 
     def _ordinary(self, lower: str) -> bool:
         shares = {entry.form: math.exp(entry.logprob) for entry in self._lexicon.variants(lower)}

@@ -61,7 +61,7 @@ class Decision(NamedTuple):
 
 def of_insertion(item: Insertion, place: int, choice: Choice | None, rate: Rate | None) -> Decision:
     """Return the decision to insert something."""
-    posterior = None if choice is None else posterior_of(item.text, choice)
+    posterior = None if choice is None else posterior_of(item.plain, choice)
     return _rated(kind_of_insertion(item), place, item, posterior, _tagged_insertion(item, choice), rate)
 
 
@@ -69,9 +69,9 @@ def of_form(given: str, form: Form, place: int, choice: Choice | None, rate: Rat
     """Return the decision for a form, made of what was given."""
     posterior = tagged = None
     if choice is not None:
-        posterior = _posterior_of_form(form.text, dict(choice.forms))
+        posterior = _posterior_of_form(form.plain, dict(choice.forms))
         if choice.tagged is not None:
-            tagged = _posterior_of_form(form.text, choice.tagged.forms)
+            tagged = _posterior_of_form(form.plain, choice.tagged.forms)
     return _rated(kind_of_form(given, form), place, form, posterior, tagged, rate)
 
 
@@ -126,7 +126,7 @@ def _tagged_insertion(item: Insertion, choice: Choice | None) -> float | None:
     if choice is None or choice.tagged is None:
         return None
     if item.kind == "word":
-        return _posterior_of_unit(item.text, choice.tagged.words)
+        return _posterior_of_unit(item.plain, choice.tagged.words)
     marks, mark = choice.tagged.marks, mark_of(item)
     # A paragraph's last sentence has its mark, too.
     return marks[Mark.END] + marks[Mark.BREAK] if mark is Mark.END else marks[mark]

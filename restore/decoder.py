@@ -26,7 +26,7 @@ from restore.models.base import Encoded, Expansion, LanguageModel, Request, Trie
 from restore.models.runs import forced_run
 from restore.opinion import NOTHING, Adviser, Held, Opinion, Tagger, TagWeights, with_insertion
 from restore.source import SourceToken, TokenStream
-from restore.units import SENTENCE_ENDS
+from restore.units import CLITICS, SENTENCE_ENDS
 
 READ = 256
 """How much of a token the model reads, in characters: a token of a megabyte is a unit like any other."""
@@ -233,7 +233,7 @@ class Decoder:
     ) -> tuple[Trie[Any] | None, Trie[Any] | None]:
         """Narrow what may come next to what the user has fixed."""
         if pin.form is not None and forms is not None:
-            forms = _only(forms, lambda form: form.text == pin.form)
+            forms = _only(forms, lambda form: form.text == pin.form, lambda form: replace(form, asked=True))
         if pin.gap is not None:
             steps = steps_between(hypothesis.step, hypothesis.origin.step)
             rest = pin.gap.removeprefix("".join(step.text for step in steps))
@@ -241,7 +241,7 @@ class Decoder:
                 return None, forms
             forms = None
             if insertions is not None:
-                insertions = _only(insertions, lambda item: rest.startswith(item.text))
+                insertions = _only(insertions, lambda item: _begins(rest, item.text))
         return insertions, forms
 
     def right_of(self, token: SourceToken | None) -> Side:
@@ -275,7 +275,8 @@ class Decoder:
             for image, _ in self.finder.forms(tokens[index].core).joint:
                 if len(image) > len(longest):
                     near = tokens.row(index, index + len(image))
-                    if tuple(token.text for token in near) == image:
+                    apart = any(token.break_before for token in near[1:])
+                    if not apart and tuple(token.text for token in near) == image:
                         longest = image
         return longest
 
@@ -526,15 +527,19 @@ class Decoder:
             origin=parent.origin, offer=parent.offer, context=context,
         )  # fmt: skip
 
-    def ends_text(self, growth: Growth) -> bool:
-        """Tell whether a text may end after a completed insertion."""
+    def ends_text(self, growth: Growth, pin: Pin | None = None) -> bool:
+        """Tell whether a text may end after a completed insertion, given what is settled about its end."""
+        if pin is not None:
+            steps = steps_between(growth.parent.step, growth.parent.origin.step)
+            return bool("".join([step.text for step in steps]) + growth.item.text == pin.gap)
         return self.is_whole(growth.parent.position.after(growth.item, True))
 
     def is_whole(self, position: Position) -> bool:
         """Tell whether a text may end at a position."""
         if not self.grammar.ends:
             return True
-        return position.place in ENDED and not (position.bracket or position.quote)
+        ended = position.place in ENDED or position.place is Place.DOTTED
+        return ended and not (position.bracket or position.quote)
 
 
 def _base(parent: Hypothesis, node: Trie[Any]) -> float:
@@ -542,14 +547,25 @@ def _base(parent: Hypothesis, node: Trie[Any]) -> float:
     return parent.score if parent.node is None else parent.score - node.potential
 
 
-def _only(node: Trie[Any], wanted: Callable[[Any], bool]) -> Trie[Any]:
-    """Return a trie with only the items wanted."""
+def _begins(content: str, unit: str) -> bool:
+    """Tell whether what is left of a gap's content begins with a unit, and not with a longer word."""
+    rest = content[len(unit) :]
+    if not content.startswith(unit):
+        return False
+    within = rest[:1].isalnum() or (rest[:1] in "'\u2019" and rest[1:2].isalpha() and not rest.startswith(CLITICS))
+    return not (unit[-1].isalnum() and within)
+
+
+def _only(
+    node: Trie[Any], wanted: Callable[[Any], bool], made: Callable[[Any], Any] = lambda item: item
+) -> Trie[Any]:
+    """Return a trie with only the items wanted, and these as they are made to be."""
     entries: list[tuple[Encoded, Any]] = []
 
     def walk(here: Trie[Any], ids: tuple[int, ...]) -> None:
         for child, piece in enumerate(here.ids):
             spelled = (*ids, int(piece))
-            entries.extend((Encoded(spelled, bonus), item) for item, bonus in here.items[child] if wanted(item))
+            entries.extend((Encoded(spelled, bonus), made(item)) for item, bonus in here.items[child] if wanted(item))
             following = here.next[child]
             if following is not None:
                 walk(following, spelled)
@@ -586,4 +602,6 @@ def after_form(position: Position, form: Form) -> Position:
         return replace(after, place=Place.END, initial=True)
     if bare and bare[-1] in ",;:":
         return replace(after, place=Place.COMMA)
+    if form.text.endswith("."):  # its own, as that of U.S.
+        return replace(after, place=Place.DOTTED)
     return after

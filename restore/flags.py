@@ -189,7 +189,7 @@ class FlagFinder:
                 chances[kind] = self._rules[kind].chance(total, cues.get(kind, 0.0), offers[kind], tagged[kind])
         put_in: set[str] = set()
         for decision in gap:
-            kind, word = self._units.get(decision.what.text if decision.what is not None else "", ("", ""))
+            kind, word = self._units.get(decision.what.plain if decision.what is not None else "", ("", ""))
             if kind:
                 put_in.add(kind)
                 message = PUT_IN[kind].format(word=word if word != "i" else "I")

@@ -52,6 +52,7 @@ class Choice:
     Attributes:
         gaps: contents of the gap, as tuples of units.
         forms: forms of the token (or of the tokens that a joint form spans).
+        spans: of those that stand for several tokens, for how many.
         units: each unit's posterior of being in the gap.
         offers: what the model offers to insert, taken or not: each unit's probability given the text before it alone,
             summed over the places in the gap as it was chosen.
@@ -63,6 +64,7 @@ class Choice:
     units: dict[str, float]
     offers: dict[str, float] = field(default_factory=dict)
     tagged: Tagged | None = None
+    spans: dict[str, int] = field(default_factory=dict)
 
 
 def consensus(stages: Sequence[Stage], ends: Sequence[Hypothesis], decoder: Decoder) -> tuple[list[Step], list[Choice]]:
@@ -166,11 +168,14 @@ def _weigh(stage: Stage, chances: list[float], weights: Weights) -> tuple[Choice
     parents: dict[int, Hypothesis] = {}
     shares: dict[int, float] = defaultdict(float)
     forms: dict[str, float] = defaultdict(float)
+    spans: dict[str, int] = {}
     for arc, chance in zip(stage.arcs, chances, strict=True):
         parents[id(arc.parent)] = arc.parent
         shares[id(arc.parent)] += chance
         if arc.growth is not None:
             forms[arc.growth.item.text] += chance
+            if arc.growth.item.span > 1:
+                spans[arc.growth.item.text] = arc.growth.item.span
     gaps: dict[tuple[str, ...], float] = defaultdict(float)
     units: dict[str, float] = defaultdict(float)
     contents: dict[int, list[Step]] = {}
@@ -189,6 +194,7 @@ def _weigh(stage: Stage, chances: list[float], weights: Weights) -> tuple[Choice
         tuple(sorted(gaps.items(), key=lambda pair: -pair[1])[:MOST_ALTERNATIVES]),
         tuple(sorted(forms.items(), key=lambda pair: -pair[1])[:MOST_ALTERNATIVES]),
         dict(units),
+        spans=spans,
     )
     return choice, worths
 

@@ -25,6 +25,8 @@ from restore.units import SENTENCE_ENDS
 FLOOR = 1e-4
 """What is not among a place's best alternatives counts as this probable; what is less probable is not offered."""
 MOST_OPTIONS = 6
+OPENINGS = ('"', "\u201c", "(")
+"""What a text or paragraph may begin with, before a word that was put in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,9 @@ def _sentences(text: str, decisions: Sequence[Decision], choices: Sequence[Choic
         slots.append(_gap_slot(text[at:upto], units, ends[-1] if ends else 0, choice, begins and form is not None))
         if form is None:
             break
-        slots.append(_form_slot(text[form.start : form.end], choice, slots[-1].options[0].initial))
-        begins = isinstance(form.what, Form) and form.what.after.rstrip("\"')]}")[-1:] in SENTENCE_ENDS
+        assert isinstance(form.what, Form)
+        slots.append(_form_slot(text[form.start : form.end], form.what, choice, slots[-1].options[0].initial))
+        begins = form.what.after.rstrip("\"')]}")[-1:] in SENTENCE_ENDS
         at = form.end
     else:
         slots.append(_Slot([_Option(text[at:], 1.0)]))
@@ -129,8 +132,8 @@ def _gap_slot(text: str, units: Sequence[Decision], kept: int, choice: Choice | 
         choice: what there was to choose from.
         begins: whether a sentence begins after those units.
     """
-    chosen = [decision.what.text for decision in units if decision.what is not None]
-    own = "".join(chosen[kept:])
+    chosen = [decision.what.plain for decision in units if decision.what is not None]
+    own = "".join([decision.what.text for decision in units[kept:] if decision.what is not None])
     head, _, tail = text.partition(own) if own else ("", "", text)
     if choice is None:
         return _Slot([_Option(text, 1.0, begins and not own)])
@@ -148,21 +151,21 @@ def _gap_slot(text: str, units: Sequence[Decision], kept: int, choice: Choice | 
             other = "".join(content)
             # A word at the very start of a text or paragraph has no space before it, but one after it.
             space = tail or (" " if content and not other.startswith(" ") and _is_word(content[-1]) else "")
-            if not content and not own.startswith(" ") and own:
+            if not content and (own[:1].isalnum() or own[:1] in OPENINGS):
                 space = ""
             options.append(_Option(head + other + space, chances[words], begins and not _words(content)))
     return _Slot(options[:1] + sorted(options[1:], key=lambda option: -option.chance)[: MOST_OPTIONS - 1])
 
 
-def _form_slot(text: str, choice: Choice | None, initial: bool) -> _Slot:
+def _form_slot(text: str, form: Form, choice: Choice | None, initial: bool) -> _Slot:
     """Return what form a token may have, inside a sentence and at its start; `initial` says where it stands."""
     variants: dict[str, list[str]] = {}
     chances: dict[str, float] = {}
     for other, chance in choice.forms if choice is not None else ():
-        if _marks(other) == _marks(text):
+        if _marks(other) == _marks(form.plain) and choice is not None and choice.spans.get(other, 1) == form.span:
             variants.setdefault(other.lower(), []).append(other)
             chances[other.lower()] = chances.get(other.lower(), 0.0) + chance
-    own = text.lower()
+    own = form.plain.lower()
     known = variants.pop(own, [text])
     if initial:
         pairs = [(next((other for other in known if not other[:1].isupper()), text), text)]
@@ -172,7 +175,8 @@ def _form_slot(text: str, choice: Choice | None, initial: bool) -> _Slot:
         started = next(filter(_is_upper, variants[lower]), None)
         if chances[lower] > FLOOR and (started is not None or not text[:1].isalpha()):
             pairs.append((variants[lower][0], started or variants[lower][0]))
-    shares = [max(FLOOR, chances.get(inner.lower(), 0.0)) if choice is not None else 1.0 for inner, _ in pairs]
+    names = [own, *(inner.lower() for inner, _ in pairs[1:])]
+    shares = [max(FLOOR, chances.get(name, 0.0)) if choice is not None else 1.0 for name in names]
     inner = [_Option(inner, share) for (inner, _), share in zip(pairs, shares, strict=True)]
     return _Slot(inner, [_Option(started, share) for (_, started), share in zip(pairs, shares, strict=True)])
 

@@ -138,7 +138,8 @@ class Restoration:
         if edit.place >= len(self.choices):  # without confidences nothing was remembered
             return ()
         choice = self.choices[edit.place]
-        if edit.kind in ("inflected", "recased"):
+        joint = edit.kind == "joined" and edit.before.strip()  # else a joiner between two tokens
+        if edit.kind in ("inflected", "recased") or joint:
             return tuple(Alternative(form, chance) for form, chance in choice.forms[:n])
         return tuple(Alternative("".join(units), chance) for units, chance in choice.gaps[:n])
 

@@ -217,7 +217,7 @@ class Restorer:
         text, tokens, search = begun.text, begun.tokens, begun.search
         assembler = Assembler(text, tokens, self._calibrator)
         assembler.choices = search.choices
-        casing = Casing(self._lexicon)
+        casing = Casing(self._lexicon, self._same)
         casing.observe(search.steps, search.choices)
         units = casing.settled(search.steps)
         if (abstainer := self._abstainer(tokens)) is not None:
@@ -484,9 +484,10 @@ class _Writer:
         self._keep = keep
         self._restorer = restorer
         self._abstainer = abstainer
-        self._casing = Casing(restorer._lexicon)
+        self._casing = Casing(restorer._lexicon, restorer._same)
         self._lists = Lists()
         self._written = 0
+        self._held: list[Form | Insertion] = []
         self._ready: list[str] = []
 
     def __call__(self, search: Search) -> None:
@@ -503,11 +504,18 @@ class _Writer:
 
     def finish(self) -> None:
         """Take what is left at the end of the text."""
-        if self._abstainer is not None:
-            self._add(list(self._abstainer.finish()))
+        self._add(list(self._abstainer.finish()) if self._abstainer is not None else [])
+        self._write(self._held, None)
 
     def _add(self, units: Sequence[Form | Insertion]) -> None:
-        for unit in self._restorer.config.style.apply(units, self._restorer._same, self._lists):
+        """Write units, all but the last: how it is styled depends on the next."""
+        units = [*self._held, *units]
+        self._held = units[-1:]
+        if self._held:
+            self._write(units[:-1], self._held[0])
+
+    def _write(self, units: Sequence[Form | Insertion], following: Form | Insertion | None) -> None:
+        for unit in self._restorer.config.style.apply(units, self._restorer._same, self._lists, following):
             self._assembler.add(unit)
         self._ready.append(self._assembler.take())
 

@@ -71,6 +71,7 @@ class Search:
         self._done = done
         self._pins = pins or {}
         self._posteriors = posteriors
+        self._ended = 0
         self._tagging = Tagging(decoder.adviser, tokens) if decoder.adviser is not None else None
 
     def run(self) -> Asking:
@@ -86,9 +87,14 @@ class Search:
             found = yield from in_step([self._searched(span) for span in block])
             start, last = self._join(block, found)
             self.restored = start
+            kept = next((step.what.span for step in reversed(self.steps) if isinstance(step.what, Form)), 0)
             if self._done is not None:
                 self._done(self)
-            tokens.forget(start - (window.before if window is not None else 0))
+            # Who writes the text may hold the last form back until what follows is known.
+            tokens.forget(start - max(kept, window.before if window is not None else 0))
+        for place, pin in self._pins.items():
+            if not 0 <= place <= self._ended:
+                raise InputError(BAD_PIN.format(place=place, pin=pin))
 
     def _join(self, block: Sequence[Span], found: Sequence[_Found]) -> tuple[int, bool]:
         """Commit what the windows of a block have found; return the next input token, and whether the text ends there.
@@ -127,7 +133,8 @@ class Search:
         """Search one window."""
         stages, live = yield from self._window(span)
         if span.last:
-            final, live = yield from self._end(live)
+            self._ended = span.stop
+            final, live = yield from self._end(live, self._pins.get(span.stop))
             stages.append(final)
         score = max(hypothesis.score for hypothesis in live)
         if self._posteriors:
@@ -219,6 +226,7 @@ class Search:
                 if hypothesis.node is None:
                     seen.extend(expansion.forms)
                 decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done, opinion)
+            done = [growth for growth in done if not self._passes_pin(index, growth)] if self._pins else done
             floor = decoder.floor([growth.score for growth in done])
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
                 decoder.grow_insertions(
@@ -228,27 +236,44 @@ class Search:
         done.sort(key=lambda growth: growth.score, reverse=True)
         return done
 
-    def _end(self, live: list[Hypothesis]) -> Generator[list[Request], list[Expansion], tuple[Stage, list[Hypothesis]]]:
+    def _passes_pin(self, index: int, growth: Growth) -> bool:
+        """Tell whether a joint form would hide a token that the user has fixed."""
+        return any(place in self._pins for place in range(index + 1, index + growth.item.span))
+
+    def _end(
+        self, live: list[Hypothesis], pin: Pin | None = None
+    ) -> Generator[list[Request], list[Expansion], tuple[Stage, list[Hypothesis]]]:
         """Grow the hypotheses past the last token; return those whose texts are whole, or all if none can be.
 
         What makes a text whole is never lost to a beam, however many words are likelier: there is always a way to stop.
+
+        Args:
+            live: the hypotheses after the last token.
+            pin: what is settled about the end.
         """
         decoder, first = self._decoder, live
-        whole = [hypothesis for hypothesis in live if decoder.is_whole(hypothesis.position)]
+        if pin is not None and pin.form is not None:
+            raise InputError(BAD_PIN.format(place=self._ended, pin=pin))
+        pin = None if pin is None or pin.gap is None else pin
+        if pin is not None and not pin.gap:
+            return Stage(-1, first, [Arc(end, None, end) for end in first]), first
+        whole = [hypothesis for hypothesis in live if pin is None and decoder.is_whole(hypothesis.position)]
         for step in count(1):
             if not live:
                 break
-            requests = [_all_insertions(decoder.request(hypothesis, None, 0)) for hypothesis in live]
+            requests = [_all_insertions(decoder.request(hypothesis, None, 0, pin=pin)) for hypothesis in live]
             expansions = yield requests
             growing: list[Growth] = []
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
                 hypothesis.take(request, expansion)
                 floor = decoder.floor([hypothesis.score for hypothesis in whole])
                 decoder.grow_insertions(hypothesis, request.insertions, expansion.insertions, floor, growing)
-            ending = [growth for growth in growing if growth.item is not None and decoder.ends_text(growth)]
+            ending = [growth for growth in growing if growth.item is not None and decoder.ends_text(growth, pin)]
             whole.extend(map(decoder.made, ending))
             floor = decoder.floor([hypothesis.score for hypothesis in whole])
             live = decoder.best_of(growing, floor, step)
+        if pin is not None and not whole:
+            raise InputError(BAD_PIN.format(place=self._ended, pin=pin))
         ends = whole or first
         return Stage(-1, first, [Arc(end, None, end) for end in ends]), ends
 

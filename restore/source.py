@@ -100,7 +100,8 @@ def read_source(text: str, channel: Channel) -> Iterator[SourceToken]:
         before, core, after = _outer(piece)
         word = bool(core) and channel.is_word(core)
         # A mark that the channel would have kept inside the word belongs to an opaque core.
-        if word and [token.start for token in channel.tokens(piece)] not in ([len(before)], []):
+        whole = (len(before), len(before) + len(core))
+        if word and [(token.start, token.end) for token in channel.tokens(piece)] not in ([whole], []):
             before, core, after, word = "", piece, "", False
         yield SourceToken(before, core, after, start, end, word, break_before)
 

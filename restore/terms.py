@@ -23,7 +23,7 @@ def read_terms(path: str) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "not UTF-8"
         raise InputError(NO_TERMS.format(path=path, why=why)) from error
-    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    return tuple(line.strip() for line in lines if line.strip() and not line.strip().startswith("#"))
 
 
 def index_terms(terms: Iterable[str], channel: Channel) -> dict[str, list[tuple[tuple[str, ...], str]]]:

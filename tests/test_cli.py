@@ -230,6 +230,12 @@ def test_asked_to_end_it_leaves_no_scratch_file(tmp_path: Path, name: str) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
 
 
+def test_an_output_may_have_as_long_a_name_as_the_system_allows(run: Run, stripped_file: Path) -> None:
+    output = stripped_file.with_name("a" * 250)
+    assert run("strip", str(stripped_file), "-o", str(output)) == (0, "", "")
+    assert {path.name for path in stripped_file.parent.iterdir()} == {stripped_file.name, output.name}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are of Unix")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_what_does_not_fit_is_never_lost_in_silence(tmp_path: Path, unbuffered: str) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import lru_cache
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from restore import Restoration, Restorer, channel_names
+from restore import Channel, Restoration, Restorer, Style, channel_names
 from restore.lexicon import default_lexicon
 from restore.source import read_source
 
@@ -65,6 +66,31 @@ def test_stripping_the_restored_text_gives_the_input(name: str, by_chance: Maker
     assert restorer.channel.strip(result.text) == stripped
     assert result.kept == ()
     check_history(result)
+
+
+OWN = {
+    "case is kept": Channel("own", lowercase=False, stop_words=frozenset({"the", "of", "it"})),
+    "3.5 is a number": Channel("own", stop_words=frozenset({"the"}), characters=r"[A-Za-z0-9]|(?<=[0-9])[.,:](?=[0-9])"),
+    "apostrophes are kept": Channel("own", keep="'", stop_words=frozenset({"the", "didn't", "it's"})),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+@thorough
+@example(text="ICE raid ice ICE ice ICE", beam=3)
+@example(text="rate rose 3 5 percent paid 6 000 dollar", beam=3)
+@given(text=anything, beam=st.sampled_from([2, 3]))
+def test_channels_of_ones_own(name: str, text: str, beam: int) -> None:
+    restorer = own_restorer(name, beam)
+    stripped = restorer.channel.strip(text)
+    result = restorer.restore(stripped)
+    assert restorer.channel.strip(result.text) == stripped
+    check_history(result)
+
+
+@lru_cache
+def own_restorer(name: str, beam: int) -> Restorer:
+    return Restorer(engine="fast", channel=OWN[name], beam=beam, repair=False, style=Style(quotes="curly", dash="spaced"))
 
 
 @pytest.mark.parametrize("name", channel_names())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from restore import Restorer
+from restore import Pin, Restorer, strip_text
 from restore.readings import nbest
 
 Maker = Callable[[str, int], Restorer]
@@ -34,6 +34,23 @@ def test_the_texts_own_reading_comes_first(fast: Restorer) -> None:
         assert len({" ".join(bare(reading.text)) for reading in readings}) == len(readings) <= 4
         assert all(0 < reading.probability <= 1 for reading in readings)
     assert max(map(len, sentences)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "pins"),
+    [
+        ("u k government minister", {}),
+        ("president obama wife michelle said country people", {2: Pin(gap="'s"), 6: Pin(gap="'s")}),
+        ("official left washington capital country", {3: Pin(gap=", the")}),
+    ],
+)
+def test_every_reading_strips_back(fast: Restorer, text: str, pins: dict[int, Pin]) -> None:
+    """Forms of one token and of two are no alternatives, and what is left out takes no space with it."""
+    sentences = fast.restore(text, pins=pins).nbest(12)
+    for number, readings in enumerate(sentences):
+        others = [[other[0].text for other in some] for some in (sentences[:number], sentences[number + 1 :])]
+        assert len(readings) > 3
+        assert {strip_text("".join([*others[0], reading.text, *others[1]])) for reading in readings} == {text}
 
 
 @pytest.mark.parametrize("name", ["nltk", "transcript", "stemmed"])

@@ -68,6 +68,20 @@ def test_blank_lines_end_paragraphs(fast: Restorer) -> None:
     assert second[0].isupper()
 
 
+def test_a_joint_form_ends_with_its_paragraph() -> None:
+    text = "minister left u\n\nk government said"
+    assert "\n\nK" in Restorer(engine="fast", repair=False).restore(text).text
+    assert "\n\nYork" in Restorer(engine="fast", terms=("New York",)).restore("law was new\n\nyork official said").text
+
+
+def test_an_abbreviations_full_stop_ends_its_sentence(fast: Restorer) -> None:
+    pins = {2: Pin(gap=","), 3: Pin(form="D.C."), 6: Pin(form="U.S."), 7: Pin(gap="\n")}
+    restored = fast.restore("senator lived washington c\n\nofficial left u\n\nofficial said", pins=pins).text
+    assert "D.C.\n\n" in restored
+    assert "U.S.\n\n" in restored
+    assert ".." not in restored
+
+
 def test_line_breaks_and_outer_white_space_stay(fast: Restorer) -> None:
     assert re.fullmatch(r"  \S.*\S\n\S.*\S\n", fast.restore("  official said\nminister left\n").text, re.DOTALL)
 

@@ -18,6 +18,7 @@ from restore.style import Lists, Style
 from restore.terms import read_terms
 
 TEXT = "week immigration custom enforcement found compelling reason stop removal non citizen ice said cair coalition"
+CURLY = (Style(), Style(quotes="curly"))
 TERMS = ("ICE", "Immigration and Customs Enforcement", "non-citizen", "CAIR Coalition")
 
 
@@ -30,7 +31,7 @@ def test_terms_are_written_as_asked() -> None:
 
 def test_terms_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "terms.txt"
-    path.write_text("\ufeff# names\nICE\n\n  CAIR Coalition \n", encoding="utf-8")
+    path.write_text("\ufeff# names\nICE\n\n  # CAIR: said\n  CAIR Coalition \n", encoding="utf-8")
     assert read_terms(str(path)) == ("ICE", "CAIR Coalition")
     with pytest.raises(InputError, match="cannot be read"):
         read_terms(str(tmp_path / "none.txt"))
@@ -83,6 +84,34 @@ def test_a_pin_that_cannot_stand_is_refused(fast: Restorer, pin: Pin) -> None:
         fast.restore(TEXT, pins={3: pin})
 
 
+@pytest.mark.parametrize("word", ["been", "didn't", "can't", "them", "then", "there", "against", "off", "too"])
+def test_any_dropped_word_can_be_pinned_anywhere(fast: Restorer, word: str) -> None:
+    """Shorter words that it begins with (be, the, of) must not take its place in the beam."""
+    text = "official said agency found compelling reason"
+    for place in (1, 3, 5):
+        assert f" {word} {text.split()[place][:4]}" in fast.restore(text, pins={place: Pin(gap=f" {word}")}).text
+
+
+def test_pins_at_the_end(fast: Restorer) -> None:
+    text = "official said agency found compelling reason"
+    assert fast.restore(text, pins={6: Pin(gap="?")}).text.endswith("reason?")
+    assert fast.restore(text, pins={6: Pin(gap="")}).text[-1].isalpha()
+    for place, pin in ((7, Pin(gap="?")), (-1, Pin(gap="")), (6, Pin(form="reason")), (6, Pin(gap=" official"))):
+        with pytest.raises(InputError, match=f"token {place}"):
+            fast.restore(text, pins={place: pin})
+
+
+def test_pins_hold_against_joint_forms_and_votes(fast: Restorer) -> None:
+    text, restorer = "u k government minister said russia", Restorer(engine="fast", repair=False, terms=("U.K.",))
+    assert "U.K. government" in restorer.restore(text).text
+    assert " k government" in restorer.restore(text, pins={1: Pin(form="k")}).text
+    ice = "ice raid began ice agent arrested men ice said lake ice melted ice official"
+    pins = {place: Pin(form="ice" if place == 10 else "ICE") for place, word in enumerate(ice.split()) if word == "ice"}
+    text = fast.restore(ice, pins=pins).text
+    assert "lake ice melted" in text
+    assert text.count("ICE") == 4
+
+
 def same(one: str, other: str) -> bool:
     return strip_text(one) == strip_text(other)
 
@@ -96,7 +125,7 @@ def units(*texts: str) -> list[Form | Insertion]:
         else:
             place = Place.OPEN if text == ' "' else Place.DASH if text == "\u2014" else Place.WORD
             kind = "word" if text[-1].isalpha() else "mark"
-            made.append(Insertion(text.replace("+", " "), kind, place))
+            made.append(Insertion(text.replace("+", " ").replace(">", ""), kind, place))
     return made
 
 
@@ -108,6 +137,10 @@ def units(*texts: str) -> list[Form | Insertion]:
         (Style(quotes="curly"), ["said", ' "', "go", '"'], "said| \u201c|go|\u201d"),
         (Style(quotes="curly"), ["O'Rourke", "'s", "aide"], "O\u2019Rourke|\u2019s|aide"),
         (Style(dash="spaced"), ["men", "\u2014", "women"], "men| \u2014|women"),
+        (Style(dash="spaced"), ["men", "\u2014", "the", "women"], "men| \u2014|the|women"),
+        (Style(dash="spaced"), ["men", "\u2014", ">the", "women"], "men| \u2014| the|women"),
+        (Style(dash="tight"), ["men", " \u2014", "+the", "women"], "men|\u2014|the|women"),
+        (Style(abbreviations="dotted"), ["US", "."], "U.S|."),
         (Style(serial_comma=True), ["red", ",", "white", "+and", "blue"], "red|,|white|,| and|blue"),
         (Style(serial_comma=False), ["red", ",", "white", ",", "+and", "blue"], "red|,|white| and|blue"),
         (Style(serial_comma=True), ["bread", "+and", "butter"], "bread| and|butter"),
@@ -121,6 +154,17 @@ def test_house_style(style: Style, before: list[str], after: str) -> None:
 def test_a_styled_form_must_strip_to_the_same() -> None:
     styled = Style(quotes="curly").apply(units("don't"), lambda one, other: one == other)
     assert styled[0].text == "don't"
+
+
+def test_what_the_style_changes_is_looked_up_as_it_was() -> None:
+    """The same confidences, flags and readings, whatever the apostrophes look like."""
+    text, pins = "official said people know reason michelle", {3: Pin(gap=" don't"), 5: Pin(gap="'s")}
+    plain, curly = (Restorer(engine="fast", repair=False, style=style).restore(text, pins=pins) for style in CURLY)
+    assert "don\u2019t know the reason\u2019s" in curly.text
+    assert [(one.kind, one.posterior) for one in curly.decisions] == [(one.kind, one.posterior) for one in plain.decisions]
+    assert [flag.kind for flag in curly.flags] == [flag.kind for flag in plain.flags]
+    mine, theirs = (result.nbest(2)[-1] for result in (curly, plain))
+    assert [reading.probability for reading in mine] == [reading.probability for reading in theirs]
 
 
 @pytest.mark.parametrize("options", [{"quotes": "round"}, {"dash": "long"}, {"abbreviations": "us"}])
@@ -153,14 +197,14 @@ def steps(*forms: str) -> tuple[list[Step], list[Choice]]:
 
 
 def test_one_document_has_one_spelling() -> None:
-    casing = Casing(default_lexicon())
+    casing = Casing(default_lexicon(), same)
     walked, choices = steps("The", "Hrw", "said", "HRW", "and", "HRW")
     casing.observe(walked, choices)
     assert [unit.text for unit in casing.settled(walked)] == ["The", "HRW", "said", "HRW", "and", "HRW"]
 
 
 def test_a_sentence_starts_with_the_same_spelling() -> None:
-    casing = Casing(default_lexicon())
+    casing = Casing(default_lexicon(), same)
     walked, choices = steps("Hrw", "said", "HRW", "said", "go", "and", "Go")
     casing.observe(walked, choices)
     ended = [Step(None, step.what, step.text, Position(Place.END, initial=True)) for step in walked]
@@ -168,7 +212,7 @@ def test_a_sentence_starts_with_the_same_spelling() -> None:
 
 
 def test_ordinary_words_are_cased_by_their_place() -> None:
-    casing = Casing(default_lexicon())
+    casing = Casing(default_lexicon(), same)
     walked, choices = steps("The", "Department", "of", "department", "Department")
     casing.observe(walked, choices)
     assert [unit.text for unit in casing.settled(walked)][1:] == ["Department", "of", "department", "Department"]
@@ -176,7 +220,7 @@ def test_ordinary_words_are_cased_by_their_place() -> None:
 
 def test_rare_words_are_cased_by_their_document() -> None:
     """The lexicon has too few of them to know that they are names."""
-    casing = Casing(default_lexicon())
+    casing = Casing(default_lexicon(), same)
     walked, choices = steps("Cedillo", "Pereira", "said", "pereira", "'s", "Pereira")
     casing.observe(walked, choices)
     assert [unit.text for unit in casing.settled(walked)] == ["Cedillo", "Pereira", "said", "Pereira", "'s", "Pereira"]

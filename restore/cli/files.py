@@ -136,7 +136,7 @@ def write_pieces(output: str | None, pieces: Iterable[str]) -> None:
                 stream.writelines(piece.encode("utf-8") for piece in pieces)
             return
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".restore-", delete=False) as stream:
             scratch = Path(stream.name)
             for piece in pieces:
                 stream.write(piece.encode("utf-8"))

@@ -46,6 +46,7 @@ class Form:
         kept: the channel could not have produced the token, which therefore stands as it is.
         after: marks at its end that the input gave.
         asked: the user has asked for this spelling.
+        unstyled: what it was before the house style changed it, if it did.
     """
 
     text: str
@@ -55,6 +56,12 @@ class Form:
     kept: bool = False
     after: str = ""
     asked: bool = False
+    unstyled: str = ""
+
+    @property
+    def plain(self) -> str:
+        """The text as the model had it."""
+        return self.unstyled or self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ MAX_INSERTIONS = 8
 """A gap takes no more words once it has so many insertions; marks may still end what it began."""
 FREQUENT = 8000
 """How many of the lexicon's most frequent forms are tried as insertions."""
-_PROBE = "table"
+_PROBE, _NUMBER = "table", "11"
+"""What insertions are tried between; numbers, too, where the channel keeps them."""
 
 
 class Place(enum.Enum):
@@ -37,6 +38,7 @@ class Place(enum.Enum):
     CLOSE = "after a closing mark"
     END_CLOSE = "after a sentence end and a closing mark"
     JOIN = "after a joiner: the next token must follow at once"
+    DOTTED = "after a word that ends in a full stop, such as U.S.: a sentence may end there without another"
 
     @property
     def touching(self) -> bool:
@@ -47,7 +49,8 @@ class Place(enum.Enum):
 TOUCHING = frozenset({Place.BREAK, Place.OPEN, Place.DASH, Place.JOIN})
 """Places after which the next word has no space before it."""
 ENDED = frozenset({Place.END, Place.END_CLOSE, Place.BREAK})
-"""Places where the text is whole."""
+"""Places after the end of a sentence."""
+_WORDS = frozenset({Place.WORD, Place.DOTTED})
 
 
 class Side(enum.Enum):
@@ -85,6 +88,7 @@ class Insertion:
         leads_to: the place after it.
         logprob: a word's log-probability by the lexicon alone, in nats.
         merged: several marks at once, which some models write as one.
+        unstyled: what it was before the house style changed it, if it did.
     """
 
     text: str
@@ -92,6 +96,12 @@ class Insertion:
     leads_to: Place
     logprob: float = 0.0
     merged: bool = False
+    unstyled: str = ""
+
+    @property
+    def plain(self) -> str:
+        """The text as the model had it."""
+        return self.unstyled or self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +180,11 @@ _MERGED_BRACKETS = (
     Insertion(");", "bracket", Place.COMMA, merged=True),
     Insertion(").", "bracket", Place.END, merged=True),
 )
-_PERCENT = Insertion("%", "mark", Place.CLOSE)
+_PERCENT = Insertion("%", "sign", Place.CLOSE)
 _SIGNS = tuple(Insertion(f" {sign}", "sign", Place.JOIN) for sign in "$\u00a3\u20ac")
 _AMPERSAND = Insertion(" &", "mark", Place.COMMA)
 _JOINERS = {joiner: Insertion(joiner, "join", Place.JOIN) for joiner in "-/,.:'"}
+_OF_NUMBERS = ("join", "sign")
 _ANY_DIGITS = frozenset({Side.DIGITS, Side.DIGITS1, Side.DIGITS2, Side.DIGITS3})
 
 
@@ -183,6 +194,7 @@ class GapGrammar:
     def __init__(self, channel: Channel, lexicon: Lexicon) -> None:
         self._channel = channel
         self._probe = [token.text for token in channel.tokens(_PROBE)]
+        self._number = [token.text for token in channel.tokens(_NUMBER)]
         self.words: dict[str, float] = {
             entry.form: entry.logprob
             for entry in lexicon.frequent(FREQUENT)
@@ -190,13 +202,19 @@ class GapGrammar:
         }
         """The words that the channel drops, with their log-probabilities in nats."""
         self._legal = lru_cache(maxsize=1 << 16)(self._vanishes)
+        self._legal_in_numbers = lru_cache(maxsize=1 << 8)(self._vanishes_in_numbers)
         self.ends = self._legal(_ENDS[0])
 
     def menu(self, position: Position, left: Side, right: Side) -> tuple[Insertion, ...]:
         """Return what may be inserted at a position, between tokens of the given kinds."""
         if not self._probe:
             return ()
-        return tuple(item for item in self._grammar(position, left, right) if self._legal(item))
+        numbers = left in _ANY_DIGITS or right in _ANY_DIGITS
+        return tuple(
+            item
+            for item in self._grammar(position, left, right)
+            if self._legal(item) and not (numbers and item.kind in _OF_NUMBERS and not self._legal_in_numbers(item))
+        )
 
     def _vanishes(self, insertion: Insertion) -> bool:
         """Put an insertion between two words and see whether the channel makes it vanish."""
@@ -209,6 +227,13 @@ class GapGrammar:
             )
         return self._stripped(_PROBE + insertion.text + glue + _PROBE)
 
+    def _vanishes_in_numbers(self, insertion: Insertion) -> bool:
+        """Put what touches a number between two of them: a channel may keep 3.5, which is not 3 and 5."""
+        if not self._number:
+            return True
+        text = _NUMBER + insertion.text + ("" if insertion.leads_to in TOUCHING else " ") + _NUMBER
+        return [token.text for token in self._channel.iterate(text)] == self._number * 2
+
     def _stripped(self, text: str) -> bool:
         return [token.text for token in self._channel.iterate(text)] == self._probe * 2
 
@@ -217,24 +242,24 @@ class GapGrammar:
         if place is Place.JOIN:
             return
         ending = right in (Side.BREAK, Side.NONE)
-        if position.fresh and place is Place.WORD and left is not Side.NONE and not ending:
+        if position.fresh and place in _WORDS and left is not Side.NONE and not ending:
             yield from self._joiners(left, right)
-        if place is Place.WORD:
+        if place in _WORDS:
             yield from _CLITICS
             if position.fresh and left in _ANY_DIGITS:
                 yield _PERCENT
             if position.room and not ending:
                 yield _AMPERSAND
-        if place in (Place.WORD, Place.CLITIC, Place.CLOSE):
-            yield from _ENDS
+        if place in (*_WORDS, Place.CLITIC, Place.CLOSE):
+            yield from _ENDS[place is Place.DOTTED :]
             if position.room:
                 yield from (*_MARKS, *_DASHES)
             if position.bracket:
                 yield _CLOSE_BRACKET
                 yield from _MERGED_BRACKETS
             if position.quote:
-                yield from _MERGED_QUOTES
-        if place in (Place.WORD, Place.CLITIC, Place.COMMA, Place.CLOSE) and position.quote:
+                yield from (item for item in _MERGED_QUOTES if place is not Place.DOTTED or item.text[0] != ".")
+        if place in (*_WORDS, Place.CLITIC, Place.COMMA, Place.CLOSE) and position.quote:
             yield _CLOSE_QUOTE
         if place is Place.END:
             if position.bracket:
@@ -245,7 +270,7 @@ class GapGrammar:
             yield from self._openers(position, right)
         if (
             right is not Side.NONE
-            and place in (Place.END, Place.END_CLOSE)
+            and (place in (Place.END, Place.END_CLOSE) or (place is Place.DOTTED and right is Side.BREAK))
             and not (position.bracket or position.quote)
         ):
             yield _BREAK
