@@ -92,7 +92,8 @@ class Abstainer:
         gap, self._gap = self._gap, []
         lone = False  # whether the word before was dropped
         for count, (item, choice) in enumerate(gap, 1):
-            falls = self._falls(item, choice, lone)
+            given = item.kind == "break" and right is Side.BREAK  # the input's own blank line
+            falls = not given and self._falls(item, choice, lone)
             lone = falls and item.kind == "word"
             room = count < MAX_INSERTIONS
             found = item if self._was == self._now and not falls else self._fitted(item, right, falls)

@@ -26,7 +26,7 @@ from restore.models.base import Encoded, Expansion, LanguageModel, Request, Trie
 from restore.models.runs import forced_run
 from restore.opinion import NOTHING, Adviser, Held, Opinion, Tagger, TagWeights, with_insertion
 from restore.source import SourceToken, TokenStream
-from restore.units import CLITICS, SENTENCE_ENDS
+from restore.units import CLITICS, SENTENCE_ENDS, segment
 
 READ = 256
 """How much of a token the model reads, in characters: a token of a megabyte is a unit like any other."""
@@ -305,9 +305,12 @@ class Decoder:
         dropped: bool, initials: float,
     ) -> Trie[Form]:  # fmt: skip
         entries = []
+        own = "" if after else _marks_of(core)
         written = self._initialism(core, initials) if initials else 0.0
         for form in self.candidates(core, word, following, initial, dropped):
-            whole = replace(form, text=before + form.text + after, after=after) if before or after else form
+            whole = form
+            if before or after or (own and form.text.endswith(own)):
+                whole = replace(form, text=before + form.text + after, after=after or own)
             text = ("" if touching else " ") + whole.text
             encoded = self.model.encode(text[:READ], initial=initial, touched=False, logprob=form.logprob)
             if encoded is not None:
@@ -340,7 +343,7 @@ class Decoder:
         """Return the forms that a core, or it and the tokens that follow, may have in one place."""
         if not word or dropped:
             kept = self.finder.kept(core)
-            return [capitalised(form) for form in kept] if initial and dropped else list(kept)
+            return [self._capitalised(form) for form in kept] if initial and dropped else list(kept)
         if self.finder.channel.lowercase and core != core.lower():
             return list(self.finder.given(core))
         found = self.finder.forms(core)
@@ -351,11 +354,16 @@ class Decoder:
         started: dict[str, Form] = {}
         for form in forms:
             image = (core,) if form.span == 1 else following[: form.span]
-            upper = capitalised(form)
+            upper = self._capitalised(form) if form.kept else capitalised(form)
             if not form.kept and not self.finder.makes(upper.text, image):
                 upper = form
             started.setdefault(upper.text, upper)
         return list(started.values())
+
+    def _capitalised(self, form: Form) -> Form:
+        """Return a form that the channel could not have made as it starts a sentence, if it strips to the same there."""
+        upper, strip = capitalised(form), self.finder.channel.strip
+        return upper if strip(upper.text) == strip(form.text) else form
 
     def grow_forms(
         self,
@@ -545,6 +553,15 @@ class Decoder:
 def _base(parent: Hypothesis, node: Trie[Any]) -> float:
     """Return a hypothesis's score without the potential of the trie that it is inside."""
     return parent.score if parent.node is None else parent.score - node.potential
+
+
+def _marks_of(core: str) -> str:
+    """Return the marks that a token ends in, where the channel keeps them in it; an abbreviation's full stop is none."""
+    if not core or core[-1].isalnum():
+        return ""
+    units = segment(core)
+    first = next((number for number, unit in enumerate(units[::-1]) if any(map(str.isalnum, unit))), 0)
+    return "".join(units[len(units) - first :])
 
 
 def _begins(content: str, unit: str) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from restore.decisions import Decision
 from restore.flags import Flag
@@ -14,6 +15,8 @@ from restore.lattice.gaps import Place
 from restore.repair import Repair
 from restore.restoration import Edit, Kept, Restoration
 from restore.units import SENTENCE_ENDS
+
+Item = TypeVar("Item")
 
 _CLOSING = "\"')]}\u201d\u2019"
 
@@ -52,18 +55,27 @@ def explain(restoration: Restoration) -> tuple[Sentence, ...]:
 
 def _sentences(restoration: Restoration) -> Iterator[Sentence]:
     start = source_start = 0
+    edits = [edit.start for edit in restoration.edits]
+    repairs = [repair.source_start for repair in restoration.repairs]
+    kept = [place.start for place in restoration.kept]
+    flags = [flag.start for flag in restoration.flags]
     for end, source_end, decisions in _cuts(restoration):
         chances = [decision.confidence for decision in decisions if decision.confidence is not None]
         yield Sentence(
             restoration.text[start:end].strip(),
             restoration.source[source_start:source_end].strip(),
             sum(chances) / len(chances) if chances else None,
-            tuple(edit for edit in restoration.edits if start <= edit.start < max(end, start + 1)),
-            tuple(repair for repair in restoration.repairs if source_start <= repair.source_start < source_end),
-            tuple(kept for kept in restoration.kept if start <= kept.start < end),
-            tuple(flag for flag in restoration.flags if start <= flag.start < end),
+            _between(restoration.edits, edits, start, max(end, start + 1)),
+            _between(restoration.repairs, repairs, source_start, source_end),
+            _between(restoration.kept, kept, start, end),
+            _between(restoration.flags, flags, start, end),
         )
         start, source_start = end, source_end
+
+
+def _between(items: Sequence[Item], places: Sequence[int], start: int, end: int) -> tuple[Item, ...]:
+    """Return the items whose places, which are in order, lie from `start` up to `end`."""
+    return tuple(items[bisect_left(places, start) : bisect_left(places, end)])
 
 
 def _cuts(restoration: Restoration) -> Iterator[tuple[int, int, list[Decision]]]:

@@ -49,7 +49,7 @@ class Entry:
 
 def key_hash(key: str) -> int:
     """Return the CRC-32 under which a lower-cased key is filed."""
-    return zlib.crc32(key.encode())
+    return zlib.crc32(key.encode("utf-8", "surrogatepass"))
 
 
 class Lexicon:

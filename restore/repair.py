@@ -176,7 +176,8 @@ class Repairer:
             found = None
             known = not self.is_suspect(token)
             readings = self._dropped_pairs(token) if known else self._readings(token.core)
-            if (some := list(islice(readings, MOST_READINGS))) and _times(text, token) < 2:
+            once = _is_plain(token) and _times(text, token) < 2
+            if once and (some := list(islice(readings, MOST_READINGS))):
                 found = self._consider(before, token, near[1:], some, known)
             if found is None:
                 yield token
@@ -246,7 +247,8 @@ class Repairer:
 
     def _images(self, word: str) -> Iterable[str]:
         image = self._channel.image(word)
-        return () if image is None else (image,)
+        whole = [token.text for token in self._channel.tokens(word)] == [image]  # mustn't may be two words
+        return (image,) if image is not None and whole else ()
 
     def _splits(self, token: str) -> Iterator[tuple[float, tuple[str, str]]]:
         for cut in range(1, len(token)):
@@ -270,8 +272,8 @@ class Repairer:
             return [replace(token, core=reading.words[0])]
         first, second = reading.words
         cut = token.start + len(token.before) + len(first)
-        gone, rest = (self._channel.image(word) is None for word in reading.words)
+        left, right = (self._channel.image(word) for word in reading.words)
         return [
-            replace(token, core=first, after="", end=cut, dropped=gone),
-            replace(token, core=second, before="", start=cut, break_before=False, dropped=rest),
+            replace(token, core=left or first, after="", end=cut, dropped=left is None),
+            replace(token, core=right or second, before="", start=cut, break_before=False, dropped=right is None),
         ]

@@ -14,12 +14,13 @@ from restore.abstention import Abstainer, less_sure_than
 from restore.bundle import resources_folder
 from restore.calibration import Calibrator, open_calibrator
 from restore.casing import Casing
-from restore.channel import Channel, get_channel
+from restore.channel import Channel, channel_names, get_channel
 from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect_stems
 from restore.config import AUTO, Config
 from restore.cues import Cues
 from restore.decoder import Decoder, Pin
 from restore.engines import FAST, NEURAL, SETTINGS, engine_of, open_fusion, open_model, open_tagger
+from restore.errors import InputError
 from restore.flags import FlagFinder
 from restore.fusion import Fusion
 from restore.initials import weigh_initials
@@ -141,7 +142,9 @@ class Restorer:
             return Calibrator({})
         own = None if self.config.model is None else Path(self.config.model) / "calibration"
         folder = own if own is not None and own.is_dir() else resources_folder() / "calibration"
-        return open_calibrator(folder, self._decoder.name, self.channel.name)
+        calibrator = open_calibrator(folder, self._decoder.name, self.channel.name)
+        usual = self.channel.name in channel_names() and get_channel(self.channel.name) == self.channel
+        return calibrator if usual or own is not None else replace(calibrator, fitted=False)
 
     @cached_property
     def flag_finder(self) -> FlagFinder:
@@ -359,7 +362,10 @@ class Restorer:
         for mark in WORDLESS if wordless is not None else ("",):
             pins = None if wordless is None else {wordless: Pin(gap=mark)}
             search = Search(self._judging, TokenStream(tokens), pins=pins, posteriors=False)
-            drive(search, self._judging.model)
+            try:
+                drive(search, self._judging.model)
+            except InputError:  # a mark that the channel would keep
+                continue
             found.append(("".join(step.text for step in search.steps).lstrip(), search.score))
         return max(found, key=lambda one: one[1])
 
@@ -378,12 +384,17 @@ class Restorer:
         with self._lock:
             if name not in self._others:
                 other = Restorer(replace(self.config, channel=name))
-                other.__dict__["_model"] = self._model
-                other.__dict__["_tagger"] = self._tagger
-                other.__dict__["_fusion"] = self._fusion
+                other.share(self)
                 self._others[name] = other
             other = self._others[name]
         return other, said.format(name=name, probability=found.probability, evidence="; ".join(found.evidence))
+
+    def share(self, other: Restorer) -> None:
+        """Use the models that another restorer of the same engine has loaded; they are safe to use by both."""
+        if (self._engine, self.config.model) == (other._engine, other.config.model):
+            for name in ("_model", "_tagger", "_fusion"):
+                if name in other.__dict__:
+                    self.__dict__.setdefault(name, other.__dict__[name])
 
     def _same(self, one: str, other: str) -> bool:
         """Tell whether two spellings strip to the same."""
@@ -508,11 +519,13 @@ class _Writer:
         self._write(self._held, None)
 
     def _add(self, units: Sequence[Form | Insertion]) -> None:
-        """Write units, all but the last: how it is styled depends on the next."""
+        """Write units, all but the last form and what goes with it: how these are styled depends on what follows."""
         units = [*self._held, *units]
-        self._held = units[-1:]
-        if self._held:
-            self._write(units[:-1], self._held[0])
+        forms = [number for number, unit in enumerate(units, 1) if isinstance(unit, Form)]
+        cut = forms[-2] if len(forms) > 1 else 0
+        self._held = units[cut:]
+        if cut:
+            self._write(units[:cut], units[cut])
 
     def _write(self, units: Sequence[Form | Insertion], following: Form | Insertion | None) -> None:
         for unit in self._restorer.config.style.apply(units, self._restorer._same, self._lists, following):
@@ -568,6 +581,8 @@ def restore_text(text: str, config: Config | None = None, **options: Any) -> Res
 def _restorer(config: Config) -> Restorer:
     with _RESTORERS_LOCK:
         found = _RESTORERS.pop(config, None) or Restorer(config)
+        for other in _RESTORERS.values():
+            found.share(other)
         _RESTORERS[config] = found
         if len(_RESTORERS) > MOST_RESTORERS:
             del _RESTORERS[next(iter(_RESTORERS))]

@@ -198,6 +198,12 @@ def test_the_readme_names_only_commands_that_are_there() -> None:
     assert named == set(SUBCOMMANDS)
 
 
+def hear_signals() -> None:
+    """Ignore no signal, whatever who runs the tests ignores (nohup, a shell's background)."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are of Unix")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_asked_to_end_it_leaves_no_scratch_file(tmp_path: Path, name: str) -> None:
@@ -218,8 +224,9 @@ def test_asked_to_end_it_leaves_no_scratch_file(tmp_path: Path, name: str) -> No
     )
     (tmp_path / "in.txt").write_text("The cats sat.")
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=hear_signals,
+    )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == b"waiting\n"
     assert len(list(tmp_path.iterdir())) == 2

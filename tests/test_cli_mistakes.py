@@ -172,6 +172,16 @@ def test_closed_streams_are_told(folder: Path, command: str, says: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["strip a.txt -o out.txt >&-", "a.txt -o out.txt --engine fast 2>&-"])
+def test_streams_that_are_not_needed_may_be_closed(folder: Path, command: str) -> None:
+    (folder / "a.txt").write_text("official said monday " * 300)
+    shell = f"{sys.executable} -m restore {command}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(shell, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "out.txt").stat().st_size > 4000
+
+
 def test_an_explanation_goes_into_a_pipe_of_any_encoding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     done = restore(folder, "explain", "a.txt", "--engine", "fast")

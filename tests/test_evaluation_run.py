@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from restore.channel import get_channel, strip_text
 from restore.cli.evaluate import evaluate as command
-from restore.errors import InputError
+from restore.errors import InputError, RestoreError
 from restore.evaluation.documents import read_originals, read_outputs, select
 from restore.evaluation.iwslt import count_window, cut_windows, is_iwslt, read_iwslt
 from restore.evaluation.result import make_result
@@ -288,6 +288,34 @@ def test_command_scores_hypotheses(corpus: Path, tmp_path: Path) -> None:
     data = json.loads(run(corpus, "--hypotheses", theirs, "--format", "json").stdout)
     assert data["scores"]["chrf"]["value"] == 100
     assert data["signature"]["engine"].startswith("theirs.txt-")
+
+
+@pytest.mark.parametrize("text", ["The first line\nof one. It ends.\n\n\nThe second.\n", "One\u2028line.\x0cOne more.\n"])
+def test_a_text_is_its_own_perfect_outcome(tmp_path: Path, text: str) -> None:
+    """Where there are blank lines, they end the paragraphs; nothing but a line feed ends a line."""
+    plain, packed = tmp_path / "text.txt", tmp_path / "text.txt.gz"
+    plain.write_text(text, encoding="utf-8", newline="")
+    packed.write_bytes(gzip.compress(text.encode()))
+    for theirs in (plain, packed):
+        scores = json.loads(run(plain, "--hypotheses", theirs, "--format", "json").stdout)["scores"]
+        found = {scores[name]["value"] for name in ("sentence_f1", "paragraph_f1", "chrf", "exact_gap")}
+        assert found <= {100, None}
+
+
+def test_few_documents_prove_nothing(corpus: Path, tmp_path: Path) -> None:
+    first = tmp_path / "none.json"
+    run(corpus, "--engine", "none", "-o", first)
+    data = json.loads(run(corpus, "--engine", "rules", "--against", first, "--format", "json").stdout)
+    assert {found["p"] for found in data["against"].values()} == {None}
+    assert "difference" in run(corpus, "--engine", "rules", "--against", first).stdout
+
+
+def test_a_result_is_written_though_it_cannot_be_compared(corpus: Path, tmp_path: Path) -> None:
+    other, out = tmp_path / "other.json", tmp_path / "out.json"
+    run(corpus, "--engine", "none", "--limit", 2, "-o", other)
+    done = run(corpus, "--engine", "none", "-o", out, "--against", other)
+    assert isinstance(done.exception, RestoreError)
+    assert "scores" in json.loads(out.read_text(encoding="utf-8"))
 
 
 def test_command_reads_iwslt(talk: Path) -> None:

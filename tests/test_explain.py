@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from restore import RestoreError, Restorer, strip_text
+from restore import InputError, RestoreError, Restorer, strip_text
 from restore.cli.explain import explain_command
 from restore.cli.text import text_command
 from restore.explanation import explain
@@ -34,6 +34,21 @@ def test_sentences_share_out_the_history(fast: Restorer) -> None:
     assert [flag for sentence in sentences for flag in sentence.flags] == list(result.flags)
     assert [kept.text for sentence in sentences for kept in sentence.kept] == ["they"]
     assert explain(fast.restore(""))[0].text == ""
+
+
+def test_a_joined_word_is_named_wherever_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("official said\nnon citizen deported\n")
+    done = CliRunner().invoke(explain_command, [str(tmp_path / "a.txt"), "--engine", "fast"])
+    assert "joined     non-citizen" in done.stdout
+
+
+def test_a_channels_definition_is_never_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "ours.toml").write_text('stop_list = "nltk"\n')
+    args = [str(tmp_path / "a.txt"), "--engine", "fast", "--channel", str(tmp_path / "ours.toml"), "-o"]
+    done = CliRunner().invoke(explain_command, [*args, str(tmp_path / "ours.toml")])
+    assert isinstance(done.exception, InputError)
+    assert (tmp_path / "ours.toml").read_text() == 'stop_list = "nltk"\n'
 
 
 def test_explains_in_lines(file: str) -> None:

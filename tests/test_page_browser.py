@@ -322,6 +322,8 @@ def test_clean_reading_is_plain_and_copies_what_was_chosen(site: Site, restorati
     page.raw.wait_for_timeout(500)
     assert page.popover.is_hidden()
     assert page.text == changed
+    page.raw.get_by_role("button", name="Undo your choices").click()
+    assert page.raw.locator("#article [role], #article [tabindex]").count() == 0
     clean.click()
     page.place(".l5").click()
     page.popover.wait_for()

@@ -71,6 +71,8 @@ def test_stripping_the_restored_text_gives_the_input(name: str, by_chance: Maker
 OWN = {
     "case is kept": Channel("own", lowercase=False, stop_words=frozenset({"the", "of", "it"})),
     "3.5 is a number": Channel("own", stop_words=frozenset({"the"}), characters=r"[A-Za-z0-9]|(?<=[0-9])[.,:](?=[0-9])"),
+    "covid-19 is a word": Channel("own", stop_words=frozenset({"the"}), characters=r"[A-Za-z0-9]|(?<=[A-Za-z])-(?=[0-9])"),
+    "stems may be empty": Channel("own", stop_words=frozenset({"the"}), characters="[A-Za-z0-9']", map="snowball"),
     "apostrophes are kept": Channel("own", keep="'", stop_words=frozenset({"the", "didn't", "it's"})),
 }
 
@@ -78,6 +80,7 @@ OWN = {
 @pytest.mark.parametrize("name", OWN)
 @thorough
 @example(text="ICE raid ice ICE ice ICE", beam=3)
+@example(text="it said. it left covid 19 he''s ''s home", beam=3)
 @example(text="rate rose 3 5 percent paid 6 000 dollar", beam=3)
 @given(text=anything, beam=st.sampled_from([2, 3]))
 def test_channels_of_ones_own(name: str, text: str, beam: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from restore import Restorer, strip_text
+from restore import Channel, Restorer, strip_text
 from restore.repair import Repair, Speller
 from restore.source import read_source
 
@@ -29,6 +29,32 @@ def test_mends(fast: Restorer, text: str, before: str, after: str) -> None:
 @pytest.mark.parametrize("text", ["advocacy director antonio ginatta said", "wife mirtha pellerano said", "hrw obtained data"])
 def test_leaves_names_alone(fast: Restorer, text: str) -> None:
     assert repairs(fast, text) == {}
+
+
+@pytest.mark.parametrize("channel", [Channel("own", characters=r"\S"), Channel("own", stop_words=frozenset({"table", "the"}))])
+def test_no_mark_is_weighed_that_the_channel_keeps(channel: Channel) -> None:
+    text = "end ofthe war president said tuesday"
+    restored = Restorer(engine="fast", channel=channel).restore(text).text
+    assert channel.strip(restored).lower().replace(" ", "") == channel.strip(text).replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("channel", "text"),
+    [
+        ("spacy", "president said mustnt going home tuesday"),
+        ("stemmed", "howre go home"),
+        ("nltk", "policeofficers said tuesday"),
+    ],
+)
+def test_what_is_put_right_is_what_the_channel_leaves(channel: str, text: str) -> None:
+    result = Restorer(engine="fast", channel=channel).restore(text)
+    read = text
+    for repair in result.repairs:
+        read = read.replace(repair.before, repair.after)
+    kept = {place.text.lower() for place in result.kept}
+    assert strip_text(result.text, channel).split() == [
+        strip_text(word, channel) for word in read.split() if word not in kept and strip_text(word, channel)
+    ]
 
 
 def test_can_be_switched_off() -> None:

@@ -226,6 +226,13 @@ def test_rare_words_are_cased_by_their_document() -> None:
     assert [unit.text for unit in casing.settled(walked)] == ["Cedillo", "Pereira", "said", "Pereira", "'s", "Pereira"]
 
 
+@pytest.mark.parametrize("style", [Style(serial_comma=False), Style(serial_comma=True), Style(abbreviations="dotted")])
+def test_streaming_gives_the_same_style(style: Style) -> None:
+    text = "\n\n".join(["minister visited france germany italy", "president left us"] * 45)
+    restorer = Restorer(engine="fast", repair=False, confidence=False, style=style)
+    assert "".join(restorer.stream(text)).lower() == restorer.restore(text).text.lower()
+
+
 def test_streaming_gives_the_same_text(fast: Restorer, seed_text: str) -> None:
     text = " ".join([seed_text] * 2)
     pieces = list(Restorer(engine="fast", repair=False).stream(text))

@@ -74,10 +74,13 @@ class Channel:
     order: str = "drop-map"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "stop_words", frozenset(self.stop_words))
         if self.order not in ORDERS:
             raise ChannelError(f"channel {self.name!r}: order {self.order!r} is not one of {', '.join(ORDERS)}")
         if self.map not in WORD_MAPS:
             raise ChannelError(f"channel {self.name!r}: map {self.map!r} is not one of {', '.join(WORD_MAPS)}")
+        if any(char.isspace() for char in self.keep):
+            raise ChannelError(f"channel {self.name!r}: keep {self.keep!r} has white space, which is between words")
         if self.min_length < 1:
             raise ChannelError(f"channel {self.name!r}: min_length {self.min_length} is below 1")
         try:
@@ -85,6 +88,7 @@ class Channel:
                 warnings.simplefilter("error", FutureWarning)
                 one = re.compile(self.characters)
                 width = tuple(_parser.parse(self.characters).getwidth())
+                re.compile(self._pattern)
         except (re.error, FutureWarning, RecursionError, OverflowError) as error:
             raise ChannelError(f"channel {self.name!r}: characters {self.characters!r}: {error}") from error
         if one.fullmatch(" ") or width != (1, 1):
@@ -92,11 +96,15 @@ class Channel:
                 f"channel {self.name!r}: characters {self.characters!r} must match one character, no space"
             )
 
+    @property
+    def _pattern(self) -> str:
+        run = f"(?:{self.characters})+"
+        return f"{run}(?:[{re.escape(self.keep)}]{run})*" if self.keep else run
+
     @cached_property
     def word(self) -> re.Pattern[str]:
         """The regular expression of one word."""
-        run = f"(?:{self.characters})+"
-        return re.compile(f"{run}(?:[{re.escape(self.keep)}]{run})*" if self.keep else run)
+        return re.compile(self._pattern)
 
     @cached_property
     def word_map(self) -> WordMap:
@@ -128,11 +136,11 @@ class Channel:
         token = run.lower() if self.lowercase else run
         dropped = run if self.stop_as_written else token
         if self.order == "drop-map":
-            return None if dropped in self.stop_words else self.word_map.apply(token)
+            return None if dropped in self.stop_words else self.word_map.apply(token) or None
         token = self.word_map.apply(dropped)
         if token in self.stop_words:
             return None
-        return token.lower() if self.lowercase else token
+        return (token.lower() if self.lowercase else token) or None
 
     def tokens(self, text: str) -> list[Token]:
         """Return the tokens that the channel keeps of `text`, in order, with their places."""

@@ -45,7 +45,7 @@ def read_channel(path: Path) -> Channel:
         ChannelError: the file cannot be read, or a field is unknown or of the wrong type; the message names it.
     """
     try:
-        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ChannelError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (ValueError, RecursionError) as error:
@@ -72,8 +72,8 @@ def _stop_words(path: Path, fields: dict[str, Any]) -> frozenset[str]:
             raise ChannelError(f"{path}: stop list {name!r} is unknown; take nltk, spacy, sklearn or gensim") from error
     if (file := fields.pop("stop_file", None)) is not None:
         try:
-            stop.update((path.parent / file).read_text(encoding="utf-8").split())
-        except (OSError, UnicodeDecodeError) as error:
+            stop.update((path.parent / file).read_text(encoding="utf-8-sig").split())
+        except (OSError, ValueError) as error:
             raise ChannelError(
                 f"{path}: stop file {file!r} cannot be read; check its path and that it is UTF-8"
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
@@ -134,7 +135,7 @@ OTHER_NAMES = {"porter": "stemmed", "stem": "stemmed", "wordnet": "nltk", "lemma
 """What people call a preset who have not read its name."""
 
 
-def get_channel(channel: str | Channel) -> Channel:
+def get_channel(channel: str | os.PathLike[str] | Channel) -> Channel:
     """Return a channel by its name, or by the path of a TOML file; a channel is returned as it is.
 
     Raises:
@@ -143,6 +144,7 @@ def get_channel(channel: str | Channel) -> Channel:
     """
     if isinstance(channel, Channel):
         return channel
+    channel = os.fspath(channel)
     if channel.endswith(".toml"):
         from restore.channel.definition import read_channel
 

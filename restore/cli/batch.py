@@ -195,7 +195,7 @@ def _left(progress: Progress) -> str:
 @contextmanager
 def _listener() -> Iterator[_Lines]:
     """Yield what tells the user how the run goes: with a bar if standard error is a terminal."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield _Lines()
         return
     from rich.console import Console

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from restore.channel import channel_names, get_channel
+from restore.cli.files import write_text
 
 EXAMPLES = {
     "nltk": "It has distributed 1.5 million school books and is building 17,000 classrooms.",
@@ -32,7 +33,9 @@ Trump 2020 (`unicode`). Those up to 2006 are as in the corpus `state_union` of N
 @click.command()
 def channels_command() -> None:
     """List the channels, with what each makes of a real sentence."""
+    lines = []
     for number, name in enumerate(channel_names()):
         channel, example = get_channel(name), EXAMPLES[name]
         space = "\n" if number else ""
-        click.echo(f"{space}{name:17}{channel.about}\n{'':17}{example}\n{'':14}-> {channel.strip(example)}")
+        lines.append(f"{space}{name:17}{channel.about}\n{'':17}{example}\n{'':14}-> {channel.strip(example)}\n")
+    write_text(None, "".join(lines))

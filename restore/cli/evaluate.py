@@ -83,7 +83,8 @@ def evaluate(
     from restore.evaluation.run import evaluate as run
     from restore.evaluation.systems import make_system
 
-    check_output(output, tuple(map(str, files if hypotheses is None else (*files, hypotheses))))
+    read = [*files, *(path for path in (hypotheses, against) if path is not None), channel]
+    check_output(output, tuple(map(str, read)))
     other = None if against is None else read_result(against)  # before the work, so that a bad file costs nothing
     options = Options(
         channel=channel,
@@ -100,9 +101,9 @@ def evaluate(
         system = make_system(engine, channel, model, **({} if beam is None else {"beam": beam}))
         with _progress() as progress:
             result = run(files, system, options, progress)
-    comparison = None if other is None else compare(result, other, seed=seed)
-    if output is not None:
+    if output is not None:  # before the comparison, which may find that the other result is of other data
         write_text(output, result.to_json())
+    comparison = None if other is None else compare(result, other, seed=seed)
     if form == "json":
         text = result.to_json()
         if comparison is not None:
@@ -124,7 +125,7 @@ def evaluate(
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None] | None]:
     """Yield a function that draws a progress bar on standard error, or None if that is no terminal."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

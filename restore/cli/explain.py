@@ -45,7 +45,7 @@ def explain_command(file: str, output: str | None, as_json: bool, readability: b
     """Show what was given, put in, inflected, recased and repaired in each sentence, with confidences and warnings."""
     from restore.restorer import Restorer
 
-    check_output(output, (file,))
+    check_output(output, (file, str(options["channel"])))
     check_standard_output(file)
     restorer = Restorer(**options)
     text = read_text(file)
@@ -128,7 +128,8 @@ def _sentence_lines(number: int, sentence: Sentence, text: str) -> Iterator[str]
 def _change(edit: Edit, text: str) -> str:
     shown = "\u00b6" if edit.after.strip(" ") == "\n" else edit.after.strip()
     if edit.kind == "joined" and not edit.before.strip():
-        shown = text[text.rfind(" ", 0, edit.start) + 1 :].split(None, 1)[0]
+        start = max(text.rfind(space, 0, edit.start) for space in " \n") + 1
+        shown = text[start:].split(None, 1)[0]
     elif edit.before.strip():
         shown = f"{edit.before.strip()} \u2192 {shown}"
     return shown if edit.confidence is None else f"{shown} {_percent(edit.confidence)}"

@@ -162,7 +162,8 @@ def main(args: list[str] | None = None) -> Any:
     _write_whole()
     try:
         status = group.main(args=args, prog_name="restore", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -30,7 +30,7 @@ class ProgressLine:
         self._task: Any = None
 
     def __enter__(self) -> ProgressLine:
-        if self._size >= LONG and sys.stderr.isatty():
+        if self._size >= LONG and sys.stderr is not None and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

@@ -161,7 +161,7 @@ def _show(restoration: Restoration) -> None:
     from restore.render.terminal import legend, render_terminal
 
     write_text(None, render_terminal(restoration))
-    if sys.stderr.isatty() and (line := legend(restoration)):
+    if sys.stderr is not None and sys.stderr.isatty() and (line := legend(restoration)):
         click.echo(f"\n{line}", err=True, color=True)
 
 

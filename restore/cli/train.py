@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -293,4 +294,6 @@ def _weights(pairs: tuple[str, ...], option: str = "--weight") -> dict[str, floa
             weights[name] = float(number)
         except ValueError:
             raise click.BadParameter(f"{pair!r} is not NAME=NUMBER", param_hint=option) from None
+        if not (math.isfinite(weights[name]) and weights[name] > 0):
+            raise click.BadParameter(f"{pair!r}: the number must be above 0, and finite", param_hint=option)
     return weights

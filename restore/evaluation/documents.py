@@ -6,13 +6,15 @@ was tuned on the first half is thus never reported on it.
 
 from __future__ import annotations
 
+import lzma
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from restore.errors import InputError
-from restore.training.documents import CLOSE, read_documents
+from restore.training.documents import CLOSE, open_packed, read_documents
 
 HALVES = ("all", "odd", "even")
 
@@ -40,7 +42,7 @@ def read_originals(files: Sequence[Path], half: str = "all", limit: int | None =
     Raises:
         InputError: a file cannot be read, or there is nothing to score.
     """
-    documents = [document for path in files for document in select(read_documents(path), half, limit)]
+    documents = [document for path in files for document in select(read_documents(path, blank_lines=True), half, limit)]
     if not documents:
         raise InputError(NO_DOCUMENTS.format(files=", ".join(map(str, files))))
     return documents
@@ -56,12 +58,13 @@ def read_outputs(path: Path, files: Sequence[Path], half: str, limit: int | None
         InputError: it cannot be read, or holds another number of outputs.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        with open_packed(path) as stream:
+            text = stream.read().decode("utf-8-sig")
+    except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError, zlib.error) as error:
         raise InputError(UNREADABLE.format(path=path, why=getattr(error, "strerror", None) or error)) from error
     outputs: list[str] = []
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in text.replace("\r\n", "\n").split("\n"):
         if line.strip() == CLOSE:
             outputs.append("\n".join(lines).strip())
             lines = []

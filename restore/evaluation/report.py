@@ -91,7 +91,7 @@ def comparison_table(comparisons: Mapping[str, Comparison]) -> Table:
             _number(found.theirs),
             f"{found.difference.value:+.1f}",
             f"{found.difference.low:+.1f} to {found.difference.high:+.1f}",
-            f"{found.p:.3f}",
-            style="bold" if found.p < SIGNIFICANT and found.difference.value else None,
+            "-" if found.p is None else f"{found.p:.3f}",
+            style="bold" if found.p is not None and found.p < SIGNIFICANT and found.difference.value else None,
         )
     return table

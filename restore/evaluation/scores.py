@@ -25,6 +25,8 @@ Sums: TypeAlias = Mapping[str, Array]
 
 RESAMPLES = 1000
 CONFIDENCE = 95.0
+FEWEST_DOCUMENTS = 5
+"""Of two documents that agree, every resample does."""
 CHRF_BETA = 2
 
 
@@ -222,14 +224,15 @@ class Comparison:
     ours: float
     theirs: float
     difference: Score
-    p: float
+    p: float | None
 
 
 def compare_rows(ours: Array, theirs: Array, weights: Array) -> dict[str, Comparison]:
     """Compare two systems by a paired bootstrap over documents (Koehn 2004).
 
     Both are resampled by the same draws. The p-value is twice the share of resamples on whose side the sign of the
-    difference turns, with one added to both counts so that it is never 0.
+    difference turns, with one added to both counts so that it is never 0. Fewer documents than `FEWEST_DOCUMENTS`
+    make resamples that say nothing: there is none.
     """
     whole = [_sums(rows.sum(axis=0, keepdims=True)) for rows in (ours, theirs)]
     samples = [_sums(weights @ rows) for rows in (ours, theirs)]
@@ -243,6 +246,6 @@ def compare_rows(ours: Array, theirs: Array, weights: Array) -> dict[str, Compar
             continue
         low, high = np.percentile(drawn, (edge, 100 - edge))
         turned = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-        p = min(1.0, 2 * (turned + 1) / (drawn.size + 1))
+        p = min(1.0, 2 * (turned + 1) / (drawn.size + 1)) if len(ours) >= FEWEST_DOCUMENTS else None
         found[metric.name] = Comparison(left, right, Score(left - right, float(low), float(high)), p)
     return found

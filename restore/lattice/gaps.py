@@ -21,8 +21,9 @@ MAX_INSERTIONS = 8
 """A gap takes no more words once it has so many insertions; marks may still end what it began."""
 FREQUENT = 8000
 """How many of the lexicon's most frequent forms are tried as insertions."""
-_PROBE, _NUMBER = "table", "11"
-"""What insertions are tried between; numbers, too, where the channel keeps them."""
+_PROBES = ("table", "house", "paper", "statement", "documentation", "counterintelligence")
+_NUMBERS = ("11", "47", "1234567")
+"""What insertions are tried between: the first word, or number, of which the channel makes one token."""
 
 
 class Place(enum.Enum):
@@ -193,8 +194,8 @@ class GapGrammar:
 
     def __init__(self, channel: Channel, lexicon: Lexicon) -> None:
         self._channel = channel
-        self._probe = [token.text for token in channel.tokens(_PROBE)]
-        self._number = [token.text for token in channel.tokens(_NUMBER)]
+        self._word, self._probe = _probe(channel, _PROBES)
+        self._digits, self._number = _probe(channel, _NUMBERS)
         self.words: dict[str, float] = {
             entry.form: entry.logprob
             for entry in lexicon.frequent(FREQUENT)
@@ -202,37 +203,38 @@ class GapGrammar:
         }
         """The words that the channel drops, with their log-probabilities in nats."""
         self._legal = lru_cache(maxsize=1 << 16)(self._vanishes)
-        self._legal_in_numbers = lru_cache(maxsize=1 << 8)(self._vanishes_in_numbers)
+        self._legal_beside = lru_cache(maxsize=1 << 8)(self._vanishes_beside)
         self.ends = self._legal(_ENDS[0])
 
     def menu(self, position: Position, left: Side, right: Side) -> tuple[Insertion, ...]:
         """Return what may be inserted at a position, between tokens of the given kinds."""
         if not self._probe:
             return ()
-        numbers = left in _ANY_DIGITS or right in _ANY_DIGITS
+        sides = (left in _ANY_DIGITS, right in _ANY_DIGITS)
         return tuple(
             item
             for item in self._grammar(position, left, right)
-            if self._legal(item) and not (numbers and item.kind in _OF_NUMBERS and not self._legal_in_numbers(item))
+            if self._legal(item) and (item.kind not in _OF_NUMBERS or not any(sides) or self._legal_beside(item, *sides))
         )
 
     def _vanishes(self, insertion: Insertion) -> bool:
         """Put an insertion between two words and see whether the channel makes it vanish."""
         if insertion.kind == "word" and insertion.leads_to is Place.WORD:
-            return self._stripped(f"{_PROBE} {insertion.text.strip()} {_PROBE}")
+            return self._stripped(f"{self._word} {insertion.text.strip()} {self._word}")
         glue = "" if insertion.leads_to in TOUCHING and insertion is not _BREAK else " "
         if insertion.kind == "break" or insertion in (_START_QUOTE, _END_BRACKET, _END_QUOTE):
-            return self._stripped(_PROBE + " " + insertion.text + glue + _PROBE) or self._stripped(
-                _PROBE + insertion.text + glue + _PROBE
+            return self._stripped(self._word + " " + insertion.text + glue + self._word) or self._stripped(
+                self._word + insertion.text + glue + self._word
             )
-        return self._stripped(_PROBE + insertion.text + glue + _PROBE)
+        return self._stripped(self._word + insertion.text + glue + self._word)
 
-    def _vanishes_in_numbers(self, insertion: Insertion) -> bool:
-        """Put what touches a number between two of them: a channel may keep 3.5, which is not 3 and 5."""
+    def _vanishes_beside(self, insertion: Insertion, left: bool, right: bool) -> bool:
+        """Put what touches a number beside one, on the sides given: a channel may keep 3.5, which is not 3 and 5."""
         if not self._number:
             return True
-        text = _NUMBER + insertion.text + ("" if insertion.leads_to in TOUCHING else " ") + _NUMBER
-        return [token.text for token in self._channel.iterate(text)] == self._number * 2
+        text = (self._digits if left else self._word) + insertion.text + ("" if insertion.leads_to in TOUCHING else " ")
+        wanted = (self._number if left else self._probe) + (self._number if right else self._probe)
+        return [token.text for token in self._channel.iterate(text + (self._digits if right else self._word))] == wanted
 
     def _stripped(self, text: str) -> bool:
         return [token.text for token in self._channel.iterate(text)] == self._probe * 2
@@ -310,3 +312,12 @@ class GapGrammar:
             if text not in seen:
                 seen.add(text)
                 yield Insertion(space + text, "word", Place.WORD, logprob)
+
+
+def _probe(channel: Channel, words: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Return the first of some words that is one token for a channel, and the token; no token if none is."""
+    for word in words:
+        tokens = [token.text for token in channel.tokens(word)]
+        if len(tokens) == 1:
+            return word, tokens
+    return words[0], []

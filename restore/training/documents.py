@@ -22,33 +22,38 @@ UNREADABLE = "{path}: {why}; give a UTF-8 text, plain (.txt) or packed (.txt.xz,
 UNDECODABLE = "{path}, line {line}: byte {byte:#04x} is not UTF-8; convert the file to UTF-8"
 
 
-def read_documents(path: str | os.PathLike[str]) -> Iterator[str]:
+def read_documents(path: str | os.PathLike[str], blank_lines: bool = False) -> Iterator[str]:
     """Yield each document of a corpus file: its paragraphs, joined by line breaks, with none at the end.
 
-    Blank lines and the spaces around paragraphs are left out, and so are documents without a paragraph.
+    The spaces around paragraphs are left out, and so are documents without a paragraph.
+
+    Args:
+        path: the file.
+        blank_lines: whether those between paragraphs stay; without it, every line is a paragraph.
 
     Raises:
         InputError: the file is missing, is not packed as its name says, or has bytes that are not UTF-8.
     """
     paragraphs: list[str] = []
     try:
-        with _open(Path(path)) as stream:
+        with open_packed(Path(path)) as stream:
             for number, raw in enumerate(stream, 1):
                 line = _decode(raw, path, number).strip()
                 if line == CLOSE:
                     if paragraphs:
-                        yield "\n".join(paragraphs)
+                        yield "\n".join(paragraphs).rstrip("\n")
                     paragraphs = []
-                elif line:
+                elif line or (blank_lines and paragraphs):
                     paragraphs.append(line)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         why = getattr(error, "strerror", None) or str(error) or "unreadable"
         raise InputError(UNREADABLE.format(path=os.fspath(path), why=why)) from error
     if paragraphs:
-        yield "\n".join(paragraphs)
+        yield "\n".join(paragraphs).rstrip("\n")
 
 
-def _open(path: Path) -> IO[bytes]:
+def open_packed(path: Path) -> IO[bytes]:
+    """Open a file to read its bytes, unpacked as its name says."""
     if path.suffix == ".xz":
         return lzma.open(path, "rb")
     if path.suffix == ".gz":

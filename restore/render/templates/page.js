@@ -353,11 +353,10 @@
       chosen[index] = first[index];
       fill(elements.get(index), textOf(index));
       elements.get(index).classList.remove("yours");
-      if (marked.has(index)) setRoles(index, true);
-      else setRoles(index, false);
+      setRoles(index, marked.has(index) && !clean());
     }
     if (last >= 0 && !reachable(last)) last = -1;
-    ready();
+    if (!clean()) ready();
     count("Your choices are undone.");
     byId("copy").focus();
   });
