@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from restore import ResourceError, Restorer, get_channel, strip_text
 from restore.bundle import resources_folder, write_bundle
 from restore.calibration import FILE, FORMAT, VERSION, Curve, Rule, open_calibrator, read_calibration
+from restore.cli.train import train_command
 from restore.decisions import KINDS
 from restore.evaluation.calibration import (
     Judged,
@@ -118,6 +120,17 @@ def test_unsound_curves_are_refused(data: dict[str, object], tmp_path: Path) -> 
     write_bundle(tmp_path, FORMAT, VERSION, files, {})  # type: ignore[arg-type]
     with pytest.raises(ResourceError, match="no calibration"):
         read_calibration(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "option", [("--weight", "news=nan"), ("--weight", "news=0"), ("--weight", "nosuch=2"), ("--words", "news=inf")]
+)
+def test_numbers_that_mean_nothing_are_told_at_once(tmp_path: Path, option: tuple[str, str]) -> None:
+    (tmp_path / "news.txt").write_text("The officials left.\n")
+    command = ["calibration", str(tmp_path / "news.txt"), "-o", str(tmp_path / "out"), *option]
+    done = CliRunner().invoke(train_command, command)
+    assert done.exit_code == 2
+    assert option[1] in done.output
 
 
 def test_the_shipped_curves_are_those_of_the_shipped_model(fast: Restorer) -> None:

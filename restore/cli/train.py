@@ -114,7 +114,11 @@ def wordnet(database: Path, out: Path, licence: Path) -> None:
     """Make the lemma table from the folder of a WordNet 3.0 database."""
     from restore.training.wordnet import build_wordnet
 
-    build_wordnet(database, out, licence.read_text(encoding="utf-8"))
+    try:
+        text = licence.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{licence}: byte {error.start} is not UTF-8; give the licence as plain text in UTF-8") from error
+    build_wordnet(database, out, text)
 
 
 @train_command.command()
@@ -168,8 +172,8 @@ def neural(
 
     adapt(
         files, out, base=base, held_out=held_out, resume=not restart,
-        channels=_weights(channels, "--channel") or None, weights=_weights(weights) or None, minutes=minutes, tokens=tokens,
-        seed=seed, learning_rate=learning_rate, step_tokens=step_tokens, prune=prune,
+        channels=_weights(channels, option="--channel") or None, weights=_weights(weights) or None,
+        minutes=minutes, tokens=tokens, seed=seed, learning_rate=learning_rate, step_tokens=step_tokens, prune=prune,
     )  # fmt: skip
 
 
@@ -220,7 +224,7 @@ def tagger(
 
     train(
         files, out, base=base or resources_folder() / "tagger", held_out=held_out, minutes=minutes, gaps=gaps, seed=seed,
-        learning_rate=learning_rate, channels=_weights(channels, "--channel") or None, weights=_weights(weights) or None,
+        learning_rate=learning_rate, channels=_weights(channels, option="--channel") or None, weights=_weights(weights) or None,
         keep=keep, report=lambda line: click.echo(line, err=True),
     )  # fmt: skip
 
@@ -255,8 +259,8 @@ def calibration(
 
     train_calibration(
         files, out, engine=engine, model=model, channels=channels, half=half,
-        words={name: int(number) for name, number in _weights(words, "--words").items()} or None,
-        weights=_weights(weights) or None, progress=progress,
+        words={name: int(number) for name, number in _weights(words, files, "--words").items()} or None,
+        weights=_weights(weights, files) or None, progress=progress,
     )  # fmt: skip
     if (fewest := min(seen.values(), default=0)) < FEW_DOCUMENTS:
         click.echo(f"restore: note: {LITTLE_TO_FIT.format(documents=fewest)}", err=True)
@@ -272,7 +276,7 @@ def cues(files: tuple[Path, ...], out: Path, channel: str, weights: tuple[str, .
     from restore.training.cues import train_cues
 
     train_cues(
-        files, out, channel=channel, weights=_weights(weights) or None, progress=lambda line: click.echo(line, err=True)
+        files, out, channel=channel, weights=_weights(weights, files) or None, progress=lambda line: click.echo(line, err=True)
     )
 
 
@@ -286,10 +290,14 @@ def detection(files: tuple[Path, ...], out: Path) -> None:
     train_detection(files, out)
 
 
-def _weights(pairs: tuple[str, ...], option: str = "--weight") -> dict[str, float]:
+def _weights(pairs: tuple[str, ...], files: tuple[Path, ...] = (), option: str = "--weight") -> dict[str, float]:
+    """Return numbers by the names of files, of which each must be one of `files` if there are any."""
     weights = {}
+    names = {path.name.partition(".txt")[0] for path in files}
     for pair in pairs:
         name, _, number = pair.partition("=")
+        if names and name not in names:
+            raise click.BadParameter(f"{pair!r}: the files are {', '.join(sorted(names))}", param_hint=option)
         try:
             weights[name] = float(number)
         except ValueError:

@@ -120,7 +120,7 @@ def read_result(path: Path) -> Result:
             name: Score(*(math.nan if score[part] is None else score[part] for part in ("value", "low", "high")))
             for name, score in data["scores"].items()
         }
-        return Result(scores, data["documents"], rows, data["signature"])
+        return Result(scores, data["documents"], rows, dict(data["signature"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(BAD_FILE.format(path=path, why=f"no counts that this release knows: {error}")) from error
 

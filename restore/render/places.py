@@ -123,6 +123,7 @@ class _Cutter:
         self._choices = restoration.choices
         self._edits = _Finder(restoration.edits)
         self._repairs = restoration.repairs
+        self._repaired = [repair.source_start for repair in restoration.repairs]
         self._kept = {kept.start for kept in restoration.kept}
         rows = [(span, len([*same])) for span, same in groupby(restoration.spans)]
         self._spans = [span for span, _ in rows]
@@ -166,6 +167,11 @@ class _Cutter:
         right = self._token(number)
         return _with_options(place, [Option(gap_text(units, given, left, right), p) for units, p in choice.gaps])
 
+    def _repair(self, place: int) -> Repair | None:
+        """Return the repair of what the input has at a place."""
+        number = bisect_right(self._repaired, place) - 1
+        return self._repairs[number] if number >= 0 and place < self._repairs[number].source_end else None
+
     def _word(self, number: int) -> Place:
         span, given = self._spans[number], self._token(number) or ""
         place = Place(
@@ -174,7 +180,7 @@ class _Cutter:
             given,
             span.source_start,
             self._edits.within(span.start, span.end, False),
-            repair=next((r for r in self._repairs if r.source_start <= span.source_start < r.source_end), None),
+            repair=self._repair(span.source_start),
             kept=span.start in self._kept,
         )
         choice = self._choice(number)
