@@ -16,7 +16,7 @@ from restore.decoder import Decoder, Weights  # noqa: E402
 from restore.errors import ResourceError, RestoreError  # noqa: E402
 from restore.lattice import FormFinder, GapGrammar  # noqa: E402
 from restore.lexicon import default_lexicon  # noqa: E402
-from restore.models.base import RECALLED, Encoded, Request, Trie  # noqa: E402
+from restore.models.base import Encoded, Request, Trie  # noqa: E402
 from restore.models.network import Network, pack, unpack  # noqa: E402
 from restore.models.neural import MOST_PIECES, MOST_PREFIX, MOST_SOURCE, Embedding, NeuralModel, prompt_of  # noqa: E402
 from restore.models.pool import KEPT_ROUNDS, SLOT_STEP  # noqa: E402
@@ -138,17 +138,6 @@ class TestProtocol:
         (two,) = model.expand([Request(two.state, b, None, None, 1)])
         assert model.key(one.state, 3) == model.key(two.state, 3) != model.key(one.state, 4)
         assert model.key(one.state, 3) != model.key(model.begin(SOURCE), 3)
-
-    def test_texts_that_differ_only_long_ago_have_equal_keys(self, model):
-        """The keys of a lane tell what was written last, however it was fed, and nothing from before that."""
-        begun = model.begin(SOURCE)
-        same = tuple(range(20, 20 + RECALLED - 1))
-        asked = [Request(begun, (piece, *same), None, None, 1) for piece in (3, 4)]
-        one, two = (expansion.state for expansion in model.expand(asked))
-        assert model.key(one, None) != model.key(two, None)
-        assert model.key(one, 9) == model.key(two, 9) == model.key(one, (9,)) != model.key(one, 8)
-        (later,) = model.expand([Request(one, 9, None, None, 1)])
-        assert model.key(later.state, None) == model.key(two, 9)
 
     def test_the_name_has_the_checksum(self, model):
         assert len(model.name.removeprefix("neural:")) == 12

@@ -15,13 +15,6 @@ import numpy.typing as npt
 
 Item = TypeVar("Item")
 
-RECALLED = 8
-"""Pieces by which a model that recalls all of a text tells hypotheses apart in `LanguageModel.key`.
-
-Hypotheses that differ only before these have nearly the same future, so the better one stands for both, as when lattices
-are rescored by such models (Liu et al. 2014, https://doi.org/10.1109/ICASSP.2014.6854535). That leaves room in the beam
-for others, and the posteriors of what was decided longer ago have more than one reading to be summed over."""
-
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -202,4 +195,4 @@ class LanguageModel(Protocol):
         """Move each state on by its pending id, and look ahead from there."""
 
     def key(self, state: Any, pending: int | tuple[int, ...] | None) -> Hashable | None:
-        """Return a key such that hypotheses of equal keys have equal futures, or nearly so; None if there is no such key."""
+        """Return a key such that hypotheses of equal keys have equal futures, or None if there is no such key."""

@@ -35,7 +35,7 @@ from torch import Tensor
 from restore.bundle import checksum_of, sha256
 from restore.errors import ResourceError
 from restore.models import neural
-from restore.models.base import RECALLED, Encoded, Expansion, Request, Window, expansion_of, pieces_of
+from restore.models.base import Encoded, Expansion, Request, Window, expansion_of, pieces_of
 from restore.models.neural import MOST_PIECES, MOST_PREFIX, SEQUENCE, SEQUENCE_FIELD, SPECIALS, prompt_of, special
 from restore.models.spelling import Ids, Speller
 
@@ -183,8 +183,8 @@ class HuggingFaceModel:
         return Encoded(ids[:MOST_PIECES] or self._start[:1], 0.0 if exact else LACKED) if text else None
 
     def key(self, state: State, pending: int | Ids | None) -> Hashable | None:
-        """Return the last pieces of a text, and which text it is."""
-        return state.text, (*state.pieces[-RECALLED:], *pieces_of(pending))[-RECALLED:]
+        """Return the text: hypotheses that have the same pieces have the same future."""
+        return state.text, (*state.pieces, *pieces_of(pending))
 
     def expand(self, requests: Sequence[Request]) -> list[Expansion]:
         """Feed what is pending and look ahead, all requests of one text in one run."""

@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 
 from restore.bundle import BAD_FILE, open_bundle
 from restore.errors import ResourceError
-from restore.models.base import RECALLED, Encoded, Expansion, Request, Window, expansion_of, pieces_of
+from restore.models.base import Encoded, Expansion, Request, Window, expansion_of, pieces_of
 from restore.models.batch import Batch, Feed, Floats, Integers, batch_of
 from restore.models.network import EMBEDDING, HEAD_WEIGHT, SCALE, Network, available_threads, unpack
 from restore.models.pool import NONE_SEEN, Lane, Pool, State
@@ -132,8 +132,8 @@ class NeuralModel:
         return Encoded(ids) if ids else None
 
     def key(self, state: State, pending: int | tuple[int, ...] | None) -> Hashable | None:
-        """Return the last pieces of a text, and which text it is."""
-        return state.lane.serial, (*state.node.recent, *pieces_of(pending))[-RECALLED:]
+        """Return the text, by its name: hypotheses that have the same pieces have the same future."""
+        return state.lane.serial, state.node.name, pending
 
     def expand(self, requests: Sequence[Request]) -> list[Expansion]:
         """Feed what is pending and look ahead, all requests in as few runs as there is room for."""

@@ -22,7 +22,6 @@ from itertools import count
 import numpy as np
 import numpy.typing as npt
 
-from restore.models.base import RECALLED
 from restore.models.shape import Shape
 
 SLOT_STEP = 64
@@ -103,28 +102,22 @@ class Node:
         pieces, slots: the pieces added, and the slots of their keys and values; no slots once they are freed.
         seen: the slots of all pieces after the prompt, in order; empty once they are freed.
         length: how many pieces there are, the prompt's included but for its last.
-        recent: the last pieces, `RECALLED` of them at most.
+        name: the same for two nodes of a lane that have the same pieces.
         round: when it was last asked about, in rounds of its lane.
         sweep: the last sweep of the lane that found it in use.
     """
 
-    __slots__ = ("length", "parent", "pieces", "recent", "round", "seen", "slots", "sweep")
+    __slots__ = ("length", "name", "parent", "pieces", "round", "seen", "slots", "sweep")
 
     def __init__(
-        self,
-        parent: Node | None,
-        pieces: tuple[int, ...],
-        slots: list[int],
-        seen: Slots,
-        length: int,
-        recent: tuple[int, ...] = (),
+        self, parent: Node | None, pieces: tuple[int, ...], slots: list[int], seen: Slots, length: int, name: int
     ) -> None:
         self.parent = parent
         self.pieces = pieces
         self.slots = slots
         self.seen = seen
         self.length = length
-        self.recent = recent
+        self.name = name
         self.round = 0
         self.sweep = 0
 
@@ -146,7 +139,7 @@ class Lane:
     """
 
     __slots__ = (
-        "_free", "_nodes", "_room", "_round", "_sweep", "_used", "number", "pool", "prompt", "root", "serial",
+        "_free", "_names", "_nodes", "_room", "_round", "_sweep", "_used", "number", "pool", "prompt", "root", "serial",
     )  # fmt: skip
 
     _serials = count()
@@ -154,9 +147,10 @@ class Lane:
     def __init__(self, pool: Pool, prompt: tuple[int, ...]) -> None:
         self.pool = pool
         self.prompt = prompt
-        self.root = Node(None, (), [], NONE_SEEN, len(prompt) - 1)
+        self.root = Node(None, (), [], NONE_SEEN, len(prompt) - 1, 0)
         self.number = -1
         self.serial = next(self._serials)
+        self._names: dict[tuple[int, int], int] = {}
         self._nodes: list[Node] = []  # those with slots
         self._free: list[int] = []  # the lowest last
         self._used = len(prompt) - 1
@@ -196,8 +190,10 @@ class Lane:
         """Return a new node with slots for pieces that are added to those of a parent that has its slots."""
         slots = self._take(len(pieces))
         seen = np.concatenate([parent.seen, np.array(slots, np.int32)])
-        recent = parent.recent + (pieces if parent.parent else pieces[1:])  # the first is the prompt's last
-        node = Node(parent, pieces, slots, seen, parent.length + len(pieces), recent[-RECALLED:])
+        name = parent.name
+        for piece in pieces if parent.parent or not pieces else pieces[1:]:
+            name = self._names.setdefault((name, piece), len(self._names) + 1)
+        node = Node(parent, pieces, slots, seen, parent.length + len(pieces), name)
         node.round = self._round
         self._nodes.append(node)
         return node
