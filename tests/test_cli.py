@@ -204,7 +204,7 @@ def hear_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are of Unix")
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are of Unix: run it on Linux or macOS")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_asked_to_end_it_leaves_no_scratch_file(tmp_path: Path, name: str) -> None:
     """It waits for its input with the output's scratch file open already."""
@@ -243,7 +243,7 @@ def test_an_output_may_have_as_long_a_name_as_the_system_allows(run: Run, stripp
     assert {path.name for path in stripped_file.parent.iterdir()} == {stripped_file.name, output.name}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits are of Unix")
+@pytest.mark.skipif(sys.platform == "win32", reason="limits are of Unix: run it on Linux or macOS")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_what_does_not_fit_is_never_lost_in_silence(tmp_path: Path, unbuffered: str) -> None:
     (tmp_path / "in.txt").write_text("The cats sat on mats. " * 9000)
