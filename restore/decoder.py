@@ -385,7 +385,7 @@ class Decoder:
                 if opinion is not None:
                     bonus += opinion.form(form, initial)
                 if self.fusion is not None:
-                    bonus += self.fused(parent.context, parent.position, form)[0]
+                    bonus += self.fused(parent.context, parent.position, form)
                 done.append(Growth(score + bonus, parent, node, child, form, "form"))
             following = node.next[child]
             if following is not None:
@@ -413,7 +413,7 @@ class Decoder:
                 if opinion is not None:
                     bonus += opinion.insertion(item, before)
                 if self.fusion is not None:
-                    bonus += self.fused(parent.context, parent.position, item)[0]
+                    bonus += self.fused(parent.context, parent.position, item)
                 growing.append(Growth(score + bonus, parent, node, child, item, "insertion"))
             following = node.next[child]
             if following is not None:
@@ -430,24 +430,21 @@ class Decoder:
             held = with_insertion(held, step.what)
         return held
 
-    def fused(self, context: Any, position: Position, item: Form | Insertion) -> tuple[float, Any]:
-        """Return what the n-gram model adds for a unit at a position, in nats, and its context after the unit.
+    def fused(self, context: Any, position: Position, item: Form | Insertion) -> float:
+        """Return what the n-gram model adds for a unit at a position, in nats.
 
         Args:
             context: its context before the unit.
             position: where the unit stands.
             item: the unit.
         """
-        if self.fusion is None:
-            return 0.0, None
-        follow, text, initial, logprob = self.fusion.follow, item.text[:READ], position.initial, item.logprob
-        if isinstance(item, Form):
-            added, context = follow(context, text if position.touching else " " + text, initial, False, logprob)
-        elif item.kind == "word":
-            added, context = follow(context, text, initial, touches(item), logprob)
-        else:  # it cannot tell where a sentence ends
-            return 0.0, follow(context, text, False, touches(item), logprob)[1]
-        return self.weights.fusion * added, context
+        if self.fusion is None or (isinstance(item, Insertion) and item.kind != "word"):  # it cannot tell where a sentence ends
+            return 0.0
+        return self.weights.fusion * self.fusion.score(context, *_read_by_fusion(position, item))
+
+    def followed(self, context: Any, position: Position, item: Form | Insertion) -> Any:
+        """Return the n-gram model's context after a unit at a position; see `fused`."""
+        return None if self.fusion is None else self.fusion.follow(context, *_read_by_fusion(position, item))[1]
 
     def floor(self, scores: list[float]) -> float:
         """Return the score that a hypothesis must beat to go on, given the scores of those that are done.
@@ -521,7 +518,7 @@ class Decoder:
                 growth.score, parent.state, run if len(run) > 1 else pending, parent.position, parent.step, parent.left,
                 parent.inserted, after, growth.within, parent.origin, parent.offer, parent.context,
             )  # fmt: skip
-        _, context = self.fused(parent.context, parent.position, item)
+        context = self.followed(parent.context, parent.position, item)
         if isinstance(item, Form):
             text = item.text if parent.position.touching else " " + item.text
             position = after_form(parent.position, item)
@@ -598,6 +595,14 @@ def steps_between(last: Step | None, root: Step | None) -> list[Step]:
         steps.append(last)
         last = last.before
     return steps[::-1]
+
+
+def _read_by_fusion(position: Position, item: Form | Insertion) -> tuple[str, bool, bool, float]:
+    """Return a unit at a position as `Fusion` takes it: text, whether a sentence starts, whether the next touches it, ln P."""
+    text = item.text[:READ]
+    if isinstance(item, Form):
+        return text if position.touching else " " + text, position.initial, False, item.logprob
+    return text, position.initial and item.kind == "word", touches(item), item.logprob
 
 
 def touches(insertion: Insertion) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from restore.models.base import Encoded
 from restore.models.words import WordModel
 
 REMEMBERED = 1 << 15
@@ -27,6 +28,8 @@ class Fusion:
         self.model = model
         self.checksum = model.checksum
         self.follow = lru_cache(maxsize=REMEMBERED)(self._follow)
+        self.score = lru_cache(maxsize=REMEMBERED)(self._score)
+        self._encoded = lru_cache(maxsize=REMEMBERED)(self._encode)
 
     def begin(self, prefix: str) -> Any:
         """Return the context after a text."""
@@ -42,5 +45,13 @@ class Fusion:
             touched: whether a word follows the last without a space.
             logprob: the lexicon's log-probability of a word that the model does not know, in nats.
         """
-        encoded = self.model.encode(text, initial=initial, touched=touched, logprob=logprob)
+        encoded = self._encoded(text, initial, touched, logprob)
         return (0.0, context) if encoded is None else self.model.follow(context, encoded)
+
+    def _score(self, context: Any, text: str, initial: bool, touched: bool, logprob: float) -> float:
+        """Return the log-probability alone, of which most are asked for."""
+        encoded = self._encoded(text, initial, touched, logprob)
+        return 0.0 if encoded is None else self.model.score(context, encoded)
+
+    def _encode(self, text: str, initial: bool, touched: bool, logprob: float) -> Encoded | None:
+        return self.model.encode(text, initial=initial, touched=touched, logprob=logprob)

@@ -184,7 +184,8 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
         else:
             node = decoder.insertion_trie(position, left if position.fresh else Side.WORD, decoder.right_of(token))
         ids, bonus = _spell(node, what)
-        added, context = decoder.fused(context, position, what)
+        added = decoder.fused(context, position, what)
+        context = decoder.followed(context, position, what)
         score += bonus + added
         for piece in ids:
             single: Trie[Any] = Trie([(Encoded((piece,)), what)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,7 +35,7 @@ from restore.perplexity import log_probability, perplexity
 from restore.reference import ReferenceScore, measure_reference, path_score
 from restore.repair import Repair, Repairer
 from restore.restoration import Assembler, Restoration
-from restore.search import Search, advance, drive, drive_together
+from restore.search import MOST_BEGUN, Search, advance, drive, drive_in_turn
 from restore.source import SourceToken, TokenStream, read_source
 from restore.style import Lists
 
@@ -184,16 +185,11 @@ class Restorer:
             ResourceError: a model or data file is missing or damaged.
             InputError: a pin cannot stand where it is.
         """
-        return self._restore_together([text], pins, progress)[0]
-
-    def _restore_together(
-        self, texts: Sequence[str], pins: Mapping[int, Pin] | None = None, progress: Progress | None = None
-    ) -> list[Restoration]:
-        """Restore texts, their searches in step, so that the model is asked for all of them at once."""
-        decoder = self._loaded()
-        begun = [self._begun(text, pins, progress) for text in texts]
-        drive_together([one.search for one in begun if isinstance(one, _Begun)], decoder.model)
-        return [one.restorer._finished(one) if isinstance(one, _Begun) else one for one in begun]
+        begun = self._begun(text, pins, progress)
+        if isinstance(begun, Restoration):
+            return begun
+        drive(begun.search, self._loaded().model)
+        return begun.restorer._finished(begun)
 
     def _begun(self, text: str, pins: Mapping[int, Pin] | None, progress: Progress | None) -> _Begun | Restoration:
         """Return what has to be searched for a text, or its restoration where there is nothing to search."""
@@ -343,13 +339,14 @@ class Restorer:
 
         Args:
             texts: stripped texts, taken as they are needed.
-            together: how many are taken and restored at a time, which is quicker with the neural engine and changes no
+            together: how many are in work at a time at most, which is quicker with the neural engine and changes no
                 text; what suits the engine if not given.
         """
-        size = together or SETTINGS[self._engine].together
-        remaining = iter(texts)
-        while some := list(islice(remaining, size)):
-            yield from self._restore_together(some)
+        decoder = self._loaded()
+        room, most = (sys.maxsize, max(1, together)) if together else (SETTINGS[self._engine].windows, MOST_BEGUN)
+        begun = (self._begun(text, None, None) for text in texts)
+        for one in drive_in_turn(begun, _search_of, decoder.model, room, most):
+            yield one.restorer._finished(one) if isinstance(one, _Begun) else one
 
     def _judge(self, tokens: Sequence[SourceToken], wordless: int | None) -> tuple[str, float]:
         """Return the best restoration of a few tokens by the fast engine, and its score in nats.
@@ -458,6 +455,10 @@ class _Begun:
     repairs: list[Repair]
     search: Search
     notes: tuple[str, ...] = ()
+
+
+def _search_of(begun: _Begun | Restoration) -> Search | None:
+    return begun.search if isinstance(begun, _Begun) else None
 
 
 class _Teller:

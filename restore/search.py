@@ -7,11 +7,11 @@ searches in step and put their requests to the model in one batch.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from restore.decoder import Decoder, Growth, Hypothesis, Pin, Step, left_of
 from restore.errors import InputError
@@ -21,13 +21,16 @@ from restore.models.base import Expansion, LanguageModel, Request
 from restore.opinion import Tagging
 from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
-from restore.windows import Path, Span, opened, seam, sentence_cut, spans
+from restore.windows import Path, Span, breadth, opened, seam, sentence_cut, spans
 
 BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand there; choose among the alternatives"
 
 Asking = Generator[list[Request], list[Expansion], None]
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
+MOST_BEGUN = 32
+"""Texts in work at a time, those included that are done and wait for a longer one before them."""
 MOST_ARCS = 48
 """Ways on from one input token that are remembered besides those taken, for the probabilities of what was chosen."""
 
@@ -73,6 +76,11 @@ class Search:
         self._posteriors = posteriors
         self._ended = 0
         self._tagging = Tagging(decoder.adviser, tokens) if decoder.adviser is not None else None
+
+    @property
+    def breadth(self) -> int:
+        """How many windows are searched in step, at most."""
+        return breadth(self._tokens, self._decoder.model.window)
 
     def run(self) -> Asking:
         """Search the whole text."""
@@ -324,13 +332,77 @@ def drive(search: Search, model: LanguageModel) -> None:
 
 def drive_together(searches: Sequence[Search], model: LanguageModel) -> None:
     """Run several searches to their ends in step, the requests of all in one batch."""
-    asking = in_step([search.run() for search in searches])
-    try:
-        requests = next(asking)
-        while True:
-            requests = asking.send(model.expand(requests))
-    except StopIteration:
-        return
+    for _ in drive_in_turn(searches, lambda search: search, model, sys.maxsize, max(1, len(searches))):
+        pass
+
+
+def drive_in_turn(
+    items: Iterable[Item],
+    search_of: Callable[[Item], Search | None],
+    model: LanguageModel,
+    room: int,
+    most: int = MOST_BEGUN,
+) -> Iterator[Item]:
+    """Run the searches of many items, several in step; where one is done, the next that there is room for begins.
+
+    Args:
+        items: taken as they are needed.
+        search_of: returns the search of an item, or None if there is nothing to search.
+        model: what all searches ask, the requests of all in one batch.
+        room: how many windows are searched in step, or more if one search has more (`Search.breadth`).
+        most: how many items are in work at most, those included that are done but wait for one before them.
+
+    Yields:
+        The items whose searches are done, in their order.
+    """
+    coming = (_Driven(item, search_of(item)) for item in items)
+    after: _Driven[Item] | None = None
+    begun: deque[_Driven[Item]] = deque()
+    while True:
+        work = [one for one in begun if not one.done]
+        while len(begun) < most and (not work or sum(one.breadth for one in work) < room):
+            after = after or next(coming, None)
+            if after is None or (work and sum(one.breadth for one in (*work, after)) > room):
+                break
+            begun.append(after)
+            after.move(None)
+            if not after.done:
+                work.append(after)
+            after = None
+        if not begun:
+            return
+        answers = iter(model.expand([request for one in work for request in one.requests]) if work else ())
+        for one in work:
+            one.move([next(answers) for _ in one.requests])
+        while begun and begun[0].done:
+            yield begun.popleft().item
+
+
+class _Driven(Generic[Item]):
+    """An item and its search.
+
+    Attributes:
+        item: it.
+        breadth: how many windows the search has in step.
+        requests: what it asks for next.
+        done: whether it asks for nothing more.
+    """
+
+    def __init__(self, item: Item, search: Search | None) -> None:
+        self.item = item
+        self.breadth = 0 if search is None else search.breadth
+        self.requests: list[Request] = []
+        self.done = search is None
+        self._asking = None if search is None else search.run()
+
+    def move(self, answers: list[Expansion] | None) -> None:
+        """Send the search the answers to its requests, or None to begin it."""
+        if self._asking is None:
+            return
+        try:
+            self.requests = next(self._asking) if answers is None else self._asking.send(answers)
+        except StopIteration:
+            self.requests, self._asking, self.done = [], None, True
 
 
 def in_step(

@@ -71,6 +71,20 @@ class Path:
         return found
 
 
+def breadth(tokens: TokenStream, window: Window | None) -> int:
+    """Return how many windows of a text are searched in step, at most.
+
+    Args:
+        tokens: the input.
+        window: what the model takes, or None if it takes any text whole.
+    """
+    if window is None or tokens.upto(window.most + 1) <= window.most:
+        return 1
+    first = min(window.first, window.width)
+    rest = tokens.upto(first + window.parts * window.width) - first
+    return max(1, min(window.parts, -(-rest // window.width)))
+
+
 def spans(tokens: TokenStream, start: int, window: Window, inside: bool = False) -> list[Span]:
     """Return the windows to search next, in step.
 

@@ -195,10 +195,9 @@ class TestSlots:
 
     def test_a_lane_is_freed_with_its_last_state(self, model):
         (expansion,) = model.expand([Request(model.begin(SOURCE), None, None, None, 1)])
-        number = expansion.state.lane.number
-        assert number not in model._pool._free
+        assert model._pool.live() == [expansion.state.lane]
         del expansion
-        assert number in model._pool._free
+        assert model._pool.live() == []
 
     def test_many_texts_at_a_time_take_few_lanes(self, model):
         for _ in range(3):
@@ -206,7 +205,23 @@ class TestSlots:
             model.expand([Request(state, None, None, None, 1) for state in states])
             assert model._pool.lanes <= 16
             del states
-        assert len(model._pool._free) == model._pool.lanes
+        assert model._pool.live() == []
+
+    def test_a_pool_shrinks_around_the_lanes_that_are_left(self, model):
+        def begun(sources):
+            return [one.state for one in model.expand([Request(model.begin(source), None, None, None, 1) for source in sources])]
+
+        node, sources = full(model), [SOURCE[at:] for at in range(6)] + [SOURCE * 20]
+        states = begun(sources)
+        lanes, slots = model._pool.lanes, model._pool.slots
+        states = [states[1], states[4]]
+        found = model.expand([Request(state, 9, None, node, 1) for state in states])
+        assert [state.lane.number for state in states] == [0, 1]
+        assert model._pool.lanes < lanes
+        assert model._pool.slots < slots
+        for one, source in zip(found, (sources[1], sources[4]), strict=True):
+            (alone,) = model.expand([Request(state, 9, None, node, 1) for state in begun([source])])
+            assert np.array_equal(one.forms, alone.forms)
 
 
 class TestBatches:

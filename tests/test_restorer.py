@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -105,6 +106,27 @@ def test_many_in_order_and_from_threads(fast: Restorer) -> None:
     one_by_one = [result.text for result in fast.restore_many(texts)]
     with ThreadPoolExecutor(4) as pool:
         assert [result.text for result in pool.map(fast.restore, texts)] == one_by_one
+
+
+def test_texts_are_taken_as_they_are_needed(fast: Restorer) -> None:
+    taken = []
+
+    def texts() -> Iterator[str]:
+        for number in range(9):
+            taken.append(number)
+            yield f"official {number} said week"
+
+    results = fast.restore_many(texts())
+    for number in range(3):
+        assert next(results).source == f"official {number} said week"
+        assert taken[-1] == number
+
+
+@pytest.mark.parametrize("together", [None, 1, 2, 3, 50])
+def test_texts_of_all_lengths_come_in_order(fast: Restorer, together: int | None) -> None:
+    texts = ["official said week", "", "party " * 500, "said", "The man of the house had to be at the door of it.", "week"]
+    assert [result.source for result in fast.restore_many(texts * 2, together)] == texts * 2
+    assert list(fast.restore_many([], together)) == []
 
 
 def test_long_texts_are_cut_without_a_trace(fast: Restorer, seed_text: str) -> None:

@@ -12,7 +12,7 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place, Position
 from restore.models.base import Window
 from restore.source import TokenStream, read_source
-from restore.windows import LEAD, Path, Span, seam, spans
+from restore.windows import LEAD, Path, Span, breadth, seam, spans
 
 WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=40, parts=4)
 
@@ -45,6 +45,16 @@ def test_windows_cover_a_text(number: int, window: Window) -> None:
             assert span.start <= span.own <= span.upto <= span.stop <= span.seen <= number
             assert span.own - span.start <= LEAD
             assert span.upto - span.own <= max(window.most, window.width)
+
+
+@pytest.mark.parametrize("window", [WINDOW, Window(2, 3, 2, parts=3), Window(8, 384, 32)])
+@pytest.mark.parametrize("number", [0, 1, 3, 5, 40, 134, 135, 136, 200, 260, 261, 479, 480, 481, 1000])
+def test_breadth_is_that_of_the_widest_block(number: int, window: Window) -> None:
+    assert breadth(stream(number), window) == max(map(len, cut(number, window)))
+
+
+def test_a_model_that_takes_any_text_whole_has_one_window() -> None:
+    assert breadth(stream(1000), None) == 1
 
 
 def test_a_short_text_is_one_window() -> None:

@@ -140,6 +140,7 @@ class NeuralModel:
         with self._lock:
             lanes = list({request.state.lane.serial: request.state.lane for request in requests}.values())
             self._read(lanes)
+            self._pool.fit()
             for lane in lanes:
                 lane.begin_round()
             asked = [_Asked(request) for request in requests]
@@ -181,7 +182,7 @@ class NeuralModel:
             shape = self._shape
             nothing = np.zeros((2 * shape.layers, number, shape.groups, 1, shape.head_width), np.float32)
             _, new = self._run(batch_of(feeds, number, 1, shape.heads // shape.groups, shape.positions), nothing)
-            self._pool.expect(number, max(lane.room for lane in waiting[:number]))
+            self._pool.fit(number, max(lane.room for lane in waiting[:number]))
             for feed, lane in zip(feeds, waiting, strict=False):
                 place = lane.enter()
                 self._pool.data[:, place, :, : len(feed.pieces)] = new[feed.lane, :, :, : len(feed.pieces)]

@@ -16,8 +16,8 @@ refers to it.
 
 from __future__ import annotations
 
-import gc
 from itertools import count
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from restore.models.shape import Shape
 
 SLOT_STEP = 64
 """By how many slots a pool grows; a run reads all slots of its lanes, used or not."""
+
+MOST_WASTE = 1.5
+"""How much more room than is needed is kept."""
 
 KEPT_ROUNDS = 24
 """For how many rounds a text may go unasked; a form that stands for several input tokens waits for a few."""
@@ -39,7 +42,7 @@ class Pool:
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
-        self._free: set[int] = set()
+        self._entered: list[ref[Lane]] = []
         self.data = self._empty(0, 0)
 
     def _empty(self, lanes: int, slots: int) -> npt.NDArray[np.float32]:
@@ -56,38 +59,35 @@ class Pool:
         """How many pieces of each text there is room for."""
         return int(self.data.shape[3])
 
-    def expect(self, lanes: int, slots: int) -> None:
-        """Make room for so many more texts of so many pieces each."""
-        if len(self._free) < lanes < self.lanes:
-            gc.collect()  # searches that are done may hold lanes in circles
-        if len(self._free) == self.lanes:  # nobody is at work: start afresh, at the size that is needed
-            self.data = self._empty(lanes, _rounded(slots))
-            self._free = set(range(lanes))
-        elif len(self._free) < lanes:
-            before = self.lanes
-            self._resize(before + max(lanes - len(self._free), before // 4), self.slots)
-            self._free.update(range(before, self.lanes))
-        self.reserve(slots)
+    def live(self) -> list[Lane]:
+        """Return the lanes that have a place, in its order."""
+        lanes = [lane for one in self._entered if (lane := one()) is not None]
+        if len(lanes) < len(self._entered):
+            self._entered = [ref(lane) for lane in lanes]
+        return lanes
 
-    def take(self) -> int:
-        """Return the number of a free lane."""
-        lane = min(self._free)
-        self._free.remove(lane)
-        return lane
+    def fit(self, lanes: int = 0, slots: int = 0) -> None:
+        """Make room for so many more texts of so many pieces each, and give back what is far more than is needed.
 
-    def give(self, lane: int) -> None:
-        """Take a lane back."""
-        self._free.add(lane)
+        All of a pool is read in each run, and reading it takes a good part of the run's time.
+        """
+        live = self.live()
+        wanted = len(live) + lanes, _rounded(max([slots, *(lane.room for lane in live)], default=0))
+        if wanted[0] > self.lanes or wanted[1] > self.slots or self.lanes * self.slots > MOST_WASTE * wanted[0] * wanted[1]:
+            wanted = wanted[0], wanted[1] + SLOT_STEP
+            data, kept = self._empty(*wanted), min(wanted[1], self.slots)
+            for number, lane in enumerate(live):
+                data[:, number, :, :kept] = self.data[:, lane.number, :, :kept]
+                lane.number = number
+            self.data = data
 
-    def reserve(self, slots: int) -> None:
-        """Make room for so many pieces in each lane."""
-        if slots > self.slots:
-            self._resize(self.lanes, _rounded(slots))
-
-    def _resize(self, lanes: int, slots: int) -> None:
-        data = self._empty(lanes, slots)
-        data[:, : self.lanes, :, : self.slots] = self.data
-        self.data = data
+    def enter(self, lane: Lane) -> int:
+        """Return the number of a place for a lane, which it has for as long as anybody refers to it."""
+        live = self.live()
+        taken = {one.number for one in live}
+        number = next(number for number in count() if number not in taken)
+        self._entered = [ref(one) for one in sorted([*live, lane], key=lambda one: number if one is lane else one.number)]
+        return number
 
 
 def _rounded(slots: int) -> int:
@@ -139,7 +139,8 @@ class Lane:
     """
 
     __slots__ = (
-        "_free", "_names", "_nodes", "_room", "_round", "_sweep", "_used", "number", "pool", "prompt", "root", "serial",
+        "__weakref__", "_free", "_names", "_nodes", "_room", "_round", "_sweep", "_used", "number", "pool", "prompt", "root",
+        "serial",
     )  # fmt: skip
 
     _serials = count()
@@ -169,7 +170,7 @@ class Lane:
 
     def enter(self) -> int:
         """Take a place in the pool, which must have room; return it."""
-        self.number = self.pool.take()
+        self.number = self.pool.enter(self)
         return self.number
 
     def begin_round(self) -> None:
@@ -204,7 +205,7 @@ class Lane:
             self._free_unasked()
             if len(self._free) < max(number, SLOT_STEP // 2):
                 self._room += SLOT_STEP
-                self.pool.reserve(self._room)
+                self.pool.fit()
         slots = [self._free.pop() for _ in range(min(number, len(self._free)))]
         fresh = number - len(slots)
         slots.extend(range(self._used, self._used + fresh))
@@ -230,10 +231,6 @@ class Lane:
                 node.seen = NONE_SEEN
         self._nodes = kept
         self._free.sort(reverse=True)
-
-    def __del__(self) -> None:
-        if self.number >= 0:
-            self.pool.give(self.number)
 
 
 class State:

@@ -68,11 +68,19 @@ class WordModel:
 
     def follow(self, state: Any, encoded: Encoded) -> tuple[float, Any]:
         """Return the log-probability of pieces after a context with what is to be added to it, in nats, and the context then."""
-        logprob = encoded.bonus
+        logprob = self.score(state, encoded)
         for piece in encoded.ids:
-            logprob += self._model.logprob(state, piece)
             state = self._model.push(state, piece)
         return logprob, state
+
+    def score(self, state: Any, encoded: Encoded) -> float:
+        """Return the log-probability of pieces after a context with what is to be added to it, in nats."""
+        logprob = encoded.bonus
+        for place, piece in enumerate(encoded.ids):
+            if place:
+                state = self._model.push(state, encoded.ids[place - 1])
+            logprob += self._model.logprob(state, piece)
+        return logprob
 
     def expand(self, requests: Sequence[Request]) -> list[Expansion]:
         """Move each context on and look up what may follow."""
