@@ -474,8 +474,11 @@ def stopwords() -> Iterator[Check]:
 
     def use(folder: Path) -> None:
         presets.stop_list.cache_clear()
-        with patch.object(presets, "resources_folder", lambda: folder.parent):
-            presets.stop_list("nltk")
+        try:
+            with patch.object(presets, "resources_folder", lambda: folder.parent):
+                presets.stop_list("nltk")
+        finally:
+            presets.stop_list.cache_clear()  # other tests want the true one
 
     yield from bundle_check(["nltk.txt"], "stopwords", presets.STOP_FORMAT, presets.STOP_VERSION, use)
 
