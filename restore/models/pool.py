@@ -28,7 +28,7 @@ SLOT_STEP = 64
 """By how many slots a pool grows; a run reads all slots of its lanes, used or not."""
 
 MOST_WASTE = 1.5
-"""How much more room than is needed is kept."""
+"""How many times the room that is needed may be kept: moving the lanes costs about as much as a run does."""
 
 KEPT_ROUNDS = 24
 """For how many rounds a text may go unasked; a form that stands for several input tokens waits for a few."""
@@ -74,7 +74,7 @@ class Pool:
         live = self.live()
         wanted = len(live) + lanes, _rounded(max([slots, *(lane.room for lane in live)], default=0))
         if wanted[0] > self.lanes or wanted[1] > self.slots or self.lanes * self.slots > MOST_WASTE * wanted[0] * wanted[1]:
-            wanted = wanted[0], wanted[1] + SLOT_STEP
+            wanted = wanted[0], wanted[1] + SLOT_STEP  # the next step will be needed soon
             data, kept = self._empty(*wanted), min(wanted[1], self.slots)
             for number, lane in enumerate(live):
                 data[:, number, :, :kept] = self.data[:, lane.number, :, :kept]
