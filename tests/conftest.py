@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import zlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -27,6 +28,17 @@ def seed_text() -> str:
 @pytest.fixture(scope="session")
 def fast() -> Restorer:
     return Restorer(engine="fast")
+
+
+@pytest.fixture
+def hear_signals() -> Callable[[], None]:
+    """What a new process calls first, to ignore no signal that whoever runs the tests ignores (nohup, a shell's background)."""
+
+    def hear() -> None:
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+
+    return hear
 
 
 class ChanceModel:

@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -198,15 +199,9 @@ def test_the_readme_names_only_commands_that_are_there() -> None:
     assert named == set(SUBCOMMANDS)
 
 
-def hear_signals() -> None:
-    """Ignore no signal, whatever who runs the tests ignores (nohup, a shell's background)."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are of Unix: run it on Linux or macOS")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
-def test_asked_to_end_it_leaves_no_scratch_file(tmp_path: Path, name: str) -> None:
+def test_asked_to_end_it_leaves_no_scratch_file(tmp_path: Path, hear_signals: Callable[[], None], name: str) -> None:
     """It waits for its input with the output's scratch file open already."""
     code = (
         "import os, sys\n"

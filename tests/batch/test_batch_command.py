@@ -235,9 +235,9 @@ def wait_for_parts(folder: Path, process: Any, count: int = 1) -> None:
         time.sleep(0.01)
 
 
-def test_control_c_ends_quietly(command: Command, table: Any, tmp_path: Path) -> None:
+def test_control_c_ends_quietly(command: Command, table: Any, tmp_path: Path, hear_signals: Any) -> None:
     table(tmp_path / "t.csv", TEXTS * 20)
-    process = command.start("t.csv", "-o", "out.csv", "--part-rows", 1, start_new_session=True)
+    process = command.start("t.csv", "-o", "out.csv", "--part-rows", 1, start_new_session=True, preexec_fn=hear_signals)
     wait_for_parts(tmp_path / ".out.csv.restore-batch", process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=20)
