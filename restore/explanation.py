@@ -58,7 +58,8 @@ def _sentences(restoration: Restoration) -> Iterator[Sentence]:
     edits = [edit.start for edit in restoration.edits]
     repairs = [repair.source_start for repair in restoration.repairs]
     kept = [place.start for place in restoration.kept]
-    flags = [flag.start for flag in restoration.flags]
+    flags = sorted(restoration.flags, key=_place)
+    flagged = [_place(flag) for flag in flags]
     for end, source_end, decisions in _cuts(restoration):
         chances = [decision.confidence for decision in decisions if decision.confidence is not None]
         yield Sentence(
@@ -68,9 +69,14 @@ def _sentences(restoration: Restoration) -> Iterator[Sentence]:
             _between(restoration.edits, edits, start, max(end, start + 1)),
             _between(restoration.repairs, repairs, source_start, source_end),
             _between(restoration.kept, kept, start, end),
-            _between(restoration.flags, flags, start, end),
+            _between(flags, flagged, start, end),
         )
         start, source_start = end, source_end
+
+
+def _place(flag: Flag) -> int:
+    """Return where a flag belongs: one of a gap in which a sentence ends, to the sentence that begins there."""
+    return flag.start if flag.kind == "quotation" else max(flag.start, flag.end - 1)
 
 
 def _between(items: Sequence[Item], places: Sequence[int], start: int, end: int) -> tuple[Item, ...]:

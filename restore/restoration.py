@@ -16,6 +16,9 @@ from restore.readings import Reading, nbest
 from restore.repair import Repair
 from restore.source import TokenStream
 
+RESTORED, UNCHANGED = "restored, not the original", "returned unchanged"
+"""What a reader is told of a text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -152,15 +155,23 @@ class Restoration:
         return nbest(self.text, self.decisions, self.choices, n)
 
     @property
+    def restored(self) -> bool:
+        """Whether it was restored at all: a text that was never stripped, or has no words, is returned unchanged."""
+        return bool(self.spans or self.edits)
+
+    @property
+    def label(self) -> str:
+        """What a reader must know first: that it is restored, not the original, or that it was returned unchanged."""
+        return RESTORED if self.restored else UNCHANGED
+
+    @property
     def confidence(self) -> float | None:
         """The mean probability that a decision is right: the share of them to expect as in the original.
 
-        None where the search kept no count; 1 where there was nothing to decide.
+        None where nothing was decided, or the search kept no count.
         """
         chances = [decision.confidence for decision in self.decisions if decision.confidence is not None]
-        if not chances:
-            return None if self.decisions else 1.0
-        return sum(chances) / len(chances)
+        return sum(chances) / len(chances) if chances else None
 
     def readability(self) -> Readability:
         """Return readability formulas of the input and of the text, with a caution.
@@ -174,8 +185,8 @@ class Restoration:
         """Return the result as plain data, ready for JSON."""
         return {
             "text": self.text,
-            "restored": True,
-            "note": "restored, not the original",
+            "restored": self.restored,
+            "note": self.label,
             "channel": self.channel,
             "engine": self.engine,
             "confidence": self.confidence,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from restore import InputError, RestoreError, Restorer, strip_text
-from restore.cli.explain import explain_command
+from restore.cli.explain import _around, explain_command
 from restore.cli.text import text_command
 from restore.explanation import explain
+from restore.flags import Flag
 
 TEXT = "official said monday found compelling reason stop removal men. they met minister friday"
 
@@ -57,6 +59,34 @@ def test_explains_in_lines(file: str) -> None:
     for word in ("restored, not the original", "confidence", "given", "put in", "recased", "kept", "in all"):
         assert word in done.output
     assert "\x1b" not in done.output
+
+
+def test_explains_where_a_warning_is(fast: Restorer) -> None:
+    result = fast.restore("official found reason stop removal")
+    found, reason = result.spans[1], result.spans[2]
+    empty = Flag("negation", 2, reason.start, reason.end, "dropped?")
+    inserted = Flag("negation", 2, found.end, reason.start, "dropped?")
+    gap = result.text[found.end : reason.start].strip()
+    assert f"{result.text[found.start : found.end]} " in _around(empty, result)
+    assert f" [] {result.text[reason.start : reason.end]}" in _around(empty, result)
+    assert f" [{gap}] {result.text[reason.start : reason.end]}" in _around(inserted, result)
+
+
+def test_a_warning_where_a_sentence_ends_belongs_to_the_next(fast: Restorer) -> None:
+    result = fast.restore("official found reason. removal stopped")
+    end = result.text.index(".")
+    flag = Flag("negation", 0, end, end + 2, "dropped?")
+    first, second, *_ = explain(replace(result, flags=(flag,)))
+    assert first.text.endswith(result.text[: end + 1])
+    assert (first.flags, second.flags) == ((), (flag,))
+
+
+def test_what_was_not_restored_is_not_called_so(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("the agency said that it had found no reason to stop the removal of the men")
+    done = CliRunner().invoke(explain_command, [str(tmp_path / "a.txt"), "--engine", "fast"])
+    assert done.output.startswith("returned unchanged")
+    assert "confidence" not in done.output
+    assert done.output.endswith("in all: nothing changed\n")
 
 
 def test_explains_as_json(file: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from restore import Restorer
+from restore import Restoration, Restorer
 from restore.calibration import Rule
 from restore.channel import get_channel
 from restore.cues import REACH, Cues, keys
@@ -123,6 +123,21 @@ def test_counts_of_what_turned(fast: Restorer) -> None:
     assert row["wanted"] == 1
     with pytest.raises(ValueError, match="strip"):
         counts.add("Another text.", result, fast.channel)
+
+
+@pytest.mark.parametrize(
+    ("original", "restored", "found"),
+    [
+        ("Officials not nor reason.", "Officials reason.", 0),
+        ("Officials not nor reason.", "Officials no reason.", 1),
+        ("Officials not nor reason.", "Officials nor not reason.", 2),
+        ("Officials not reason.", "Officials nor no reason.", 1),
+    ],
+)
+def test_a_word_put_in_makes_good_for_one_dropped(fast: Restorer, original: str, restored: str, found: int) -> None:
+    counts = SenseCounts()
+    counts.add(original, Restoration(restored, "official reason", ()), fast.channel)
+    assert counts.restored["negation"] == found
 
 
 def test_the_table_of_words() -> None:

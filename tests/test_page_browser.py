@@ -208,6 +208,22 @@ def test_the_pointer_shows_alternatives_and_a_click_chooses(site: Site, restorat
     assert page.text == restoration.text
 
 
+def test_the_pointer_selects_text(site: Site, restoration: Restoration) -> None:
+    page = site.open(restoration)
+    page.place(".l5 .c").hover(position={"x": 1, "y": 9})
+    page.popover.wait_for()
+    page.raw.mouse.down()
+    for number in (2, 4):
+        box = page.place(".l5 .c", number).bounding_box()
+        page.raw.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=5)
+        page.raw.wait_for_timeout(400)  # a rest, in which a popover would open
+        assert page.popover.is_hidden()
+    page.raw.mouse.up()
+    selected = page.raw.evaluate("getSelection().toString()")
+    assert len(selected.split()) > 3
+    assert " ".join(selected.split()) in " ".join(restoration.text.split())
+
+
 def test_a_tap_shows_alternatives_above_which_the_place_stays_seen(site: Site, restoration: Restoration) -> None:
     page = site.open(restoration, "phone")
     place = page.place(".l4", 3)

@@ -204,7 +204,11 @@ def test_a_page_is_the_same_each_time(fast: Restorer) -> None:
 )
 def test_texts_that_are_not_restored_have_pages(fast: Restorer, text: str) -> None:
     restoration = fast.restore(text)
-    assert "Restored, not the original." in render_page(restoration)
+    page = render_page(restoration)
+    assert "Returned unchanged." in page
+    assert "Restored, not the original." not in page + render_fragment(restoration)
+    whole = restoration.to_dict()
+    assert (whole["restored"], whole["note"], whole["confidence"]) == (False, "returned unchanged", None)
     assert render_terminal(restoration) == text
     assert legend(restoration) == ""
     for note in restoration.notes:

@@ -15,12 +15,14 @@ from restore.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from restore.explanation import Sentence
+    from restore.flags import Flag
     from restore.restoration import Edit, Restoration
     from restore.restorer import Restorer
 
-NOTE = "restored, not the original"
-
 KINDS = {"inserted": "put in", "break": "put in", "inflected": "inflected", "recased": "recased", "joined": "joined"}
+
+AROUND, NEAR = 2, 80
+"""Words that are shown on both sides of a flag, and characters that they are looked for in."""
 
 EPILOG = """\b
 Examples:
@@ -93,21 +95,23 @@ def _lines(restoration: Restoration, ease: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the explanation."""
     from restore.explanation import explain, summary
 
-    yield f"{NOTE}; channel {restoration.channel}, engine {restoration.engine}"
+    yield f"{restoration.label}; channel {restoration.channel}, engine {restoration.engine}"
     if restoration.confidence is not None:
         how = "calibrated" if restoration.calibrated else "not calibrated for this engine and channel"
         yield f"confidence {_percent(restoration.confidence)}, {how}"
     yield from (f"note: {note}" for note in restoration.notes)
     for number, sentence in enumerate(explain(restoration), 1):
         yield ""
-        yield from _sentence_lines(number, sentence, restoration.text)
+        yield from _sentence_lines(number, sentence, restoration)
     yield ""
-    yield "in all: " + ", ".join(f"{count} {name}" for name, count in summary(restoration).items() if count)
+    counts = [f"{count} {name}" for name, count in summary(restoration).items() if count]
+    yield f"in all: {', '.join(counts) or 'nothing changed'}"
     if ease:
         yield from _ease_lines(ease)
 
 
-def _sentence_lines(number: int, sentence: Sentence, text: str) -> Iterator[str]:
+def _sentence_lines(number: int, sentence: Sentence, restoration: Restoration) -> Iterator[str]:
+    text = restoration.text
     sure = f" ({_percent(sentence.confidence)})" if sentence.confidence is not None else ""
     yield f"{number}. {' '.join(sentence.text.split())}{sure}"
     yield f"  given      {' '.join(sentence.given.split())}"
@@ -122,7 +126,18 @@ def _sentence_lines(number: int, sentence: Sentence, text: str) -> Iterator[str]
     for flag in sentence.flags:
         chance = f" ({_percent(flag.probability)})" if flag.probability is not None else ""
         others = f"; perhaps {', '.join(flag.alternatives)}" if flag.alternatives else ""
-        yield f"  ! {flag.kind:10} {flag.message}{chance}{others}"
+        yield f"  ! {flag.kind:10} {flag.message}{chance}{others}: {_around(flag, restoration)}"
+
+
+def _around(flag: Flag, restoration: Restoration) -> str:
+    """Return a flag's place in brackets, in what stands around it: empty ones where nothing was put in."""
+    from restore.flags import WORDS
+
+    text, start, end = restoration.text, flag.start, flag.end
+    if flag.kind in WORDS and flag.place < len(restoration.spans) and start >= restoration.spans[flag.place].start:
+        end = start = restoration.spans[flag.place].start  # nothing stands in the gap
+    before, after = text[max(0, start - NEAR) : start].split()[-AROUND:], text[end : end + NEAR].split()[:AROUND]
+    return " ".join([*before, f"[{' '.join(text[start:end].split())}]", *after])
 
 
 def _change(edit: Edit, text: str) -> str:

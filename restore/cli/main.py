@@ -104,7 +104,8 @@ class _Group(click.Group):
 
     FILE holds text that lost its stop words, punctuation, capitals and inflection; `-`, or nothing at the end of a
     pipe, is standard input. The prose goes to standard output. Stripping it again gives the input's words: none is
-    lost, invented, reordered or replaced. What was put in is a guess; --json shows each one.
+    lost, invented, reordered or replaced, but for typos, which are mended (--no-repair), and words that this stripping
+    cannot have left, which stand as they were. What was put in is a guess; --json shows each one.
 
     \b
       restore article.txt

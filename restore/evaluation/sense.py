@@ -19,7 +19,7 @@ class SenseCounts:
     Attributes:
         words: words of the restored texts.
         wanted: words of the kind that the channel dropped from the originals.
-        restored: those that stand in the same gap of the restored text; any negation for a negation.
+        restored: those that stand in the same gap of the restored text, each counted once; any negation for a negation.
         flagged: those whose gap is flagged.
         either: those that are restored or flagged.
         flags: flags, right or wrong.
@@ -50,10 +50,11 @@ class SenseCounts:
                 if not wanted:
                     continue
                 flagged = (kind, place) in places
-                given = Counter(word for word in other.words if word in flag_words()[kind])
+                given = Counter("no" if kind == "negation" else word for word in other.words if word in flag_words()[kind])
                 for word in wanted:
-                    found = given[word] > 0 or (kind == "negation" and bool(given))
-                    given[word] -= 1
+                    name = "no" if kind == "negation" else word
+                    found = given[name] > 0
+                    given[name] -= 1
                     self.wanted[kind] += 1
                     self.restored[kind] += found
                     self.flagged[kind] += flagged

@@ -104,7 +104,7 @@ def facts(restoration: Restoration, places: Sequence[Place]) -> list[tuple[str, 
         rows.append(("Warnings", f"{warnings:,}"))
     if restoration.kept:
         rows.append(("Tokens kept as they were", f"{len(restoration.kept):,}"))
-    if restoration.choices and restoration.confidence is not None:
+    if restoration.confidence is not None:
         rows.append(("Mean confidence", percent(restoration.confidence)))
     rows += _readability(restoration)
     rows += [("Channel", restoration.channel), ("Engine", restoration.engine)]

@@ -51,7 +51,7 @@ def legend(restoration: Restoration, colors: ColorSystem = ColorSystem.STANDARD)
         )
         if holds
     ]
-    return " \u00b7 ".join(["restored, not the original", *parts]) if parts else ""
+    return " \u00b7 ".join([restoration.label, *parts]) if parts else ""
 
 
 def _render(place: Place, colors: ColorSystem) -> str:

@@ -234,7 +234,7 @@
 
   article.addEventListener("pointerover", (event) => {
     const index = placeOf(event.target);
-    if (event.pointerType !== "mouse" || index < 0 || held || clean()) return;
+    if (event.pointerType !== "mouse" || event.buttons || index < 0 || held || clean()) return;
     clearTimeout(timer);
     timer = setTimeout(() => showAt(index, false), open < 0 ? 250 : 120);
   });
@@ -311,7 +311,9 @@
   document.addEventListener("keydown", () => (pointing = false), true);
   document.addEventListener("pointerdown", (event) => {
     pointing = placeOf(event.target) >= 0;
-    if (open >= 0 && !pop.contains(event.target) && !pointing) close();
+    if (pop.contains(event.target)) return;
+    clearTimeout(timer); // what is pressed may become a selection, which nothing may lie over
+    if (!pointing || !held) close();
   });
   article.addEventListener("focusout", (event) => {
     const to = event.relatedTarget;
