@@ -82,7 +82,9 @@ class Abstainer:
 
     def _take(self, what: Form, choice: Choice | None) -> Iterator[Insertion | Form]:
         yield from self._close_gap(self._decoder.right_of(self._tokens[self._index]))
-        form = what if self._was.initial == self._now.initial else self._recased(what, choice)
+        was, now = self._was, self._now
+        same = now.either or (was.initial, was.either) == (now.initial, now.either)
+        form = what if same else self._recased(what, choice)
         yield form
         self._was, self._now = after_form(self._was, what), after_form(self._now, form)
         self._left = left_of(form)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from heapq import nlargest
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from restore.fusion import Fusion
 from restore.lattice.forms import MAX_LENGTH, Form, FormFinder, capitalised
-from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, side_of
+from restore.lattice.gaps import ENDED, MAX_INSERTIONS, GapGrammar, Insertion, Place, Position, Side, digits_of, side_of
 from restore.models.base import Encoded, Expansion, LanguageModel, Request, Trie
 from restore.models.runs import forced_run
 from restore.opinion import NOTHING, Adviser, Held, Opinion, Tagger, TagWeights, with_insertion
@@ -250,7 +250,7 @@ class Decoder:
             return Side.NONE
         if token.break_before and self.grammar.ends:
             return Side.BREAK
-        return side_of(token.core if token.word and not token.before else "x")
+        return side_of(digits_of(token.core) if token.word and not token.before else "x")
 
     def form_trie(self, tokens: TokenStream, index: int, position: Position) -> Trie[Form]:
         """Return the forms of the token at an index, or of it and those after it, as a trie."""
@@ -260,7 +260,7 @@ class Decoder:
         # What is remembered of long tokens would fill memory.
         forms = self._forms if len(token.text) <= MAX_LENGTH else self._form_trie
         return forms(
-            *outer, token.word, following, position.touching, position.initial, token.dropped, token.initials
+            *outer, token.word, following, position.touching, position.initial, position.either, token.dropped, token.initials
         )
 
     def forms(self, tokens: TokenStream, index: int, initial: bool) -> list[Form]:
@@ -286,7 +286,7 @@ class Decoder:
             if item.merged and not self.model.merges_marks:
                 continue
             touched = touches(item)
-            initial = position.initial and item.kind == "word"
+            initial = item.kind == "word" and _starts(position, item.text)
             encoded = self.model.encode(item.text, initial=initial, touched=touched, logprob=item.logprob)
             if encoded is not None:
                 bonus = encoded.bonus + self._weight(item)
@@ -302,29 +302,43 @@ class Decoder:
 
     def _form_trie(
         self, before: str, core: str, after: str, word: bool, following: tuple[str, ...], touching: bool, initial: bool,
-        dropped: bool, initials: float,
+        either: bool, dropped: bool, initials: float,
     ) -> Trie[Form]:  # fmt: skip
         entries = []
-        own = "" if after else _marks_of(core)
         written = self._initialism(core, initials) if initials else 0.0
-        for form in self.candidates(core, word, following, initial, dropped):
+        own_marks = not after and not core[-1:].isalnum()
+        for form, starts in self._cased(core, word, following, initial, either, dropped):
             whole = form
-            if before or after or (own and form.text.endswith(own)):
+            own = _marks_of(form.text) if own_marks else ""
+            if before or after or own:
                 whole = replace(form, text=before + form.text + after, after=after or own)
             text = ("" if touching else " ") + whole.text
-            encoded = self.model.encode(text[:READ], initial=initial, touched=False, logprob=form.logprob)
+            encoded = self.model.encode(text[:READ], initial=starts, touched=False, logprob=form.logprob)
             if encoded is not None:
                 bonus = encoded.bonus + self.weights.prior * form.prior
                 if form.asked:
                     bonus += self.weights.asked
-                if not initial and form.text[:1].isupper():
+                if not starts and form.text[:1].isupper():
                     bonus += self.weights.capital
                 if initials and form.text.startswith(core.upper()):
                     bonus += written
-                if form.kept and initial and word:
+                if form.kept and starts and word:
                     bonus += self.weights.survivor
                 entries.append((Encoded(encoded.ids, bonus), whole))
         return Trie(entries)
+
+    def _cased(
+        self, core: str, word: bool, following: tuple[str, ...], initial: bool, either: bool, dropped: bool
+    ) -> Iterator[tuple[Form, bool]]:
+        """Yield the forms that a core may have, and whether they start a sentence."""
+        if not either:
+            yield from ((form, initial) for form in self.candidates(core, word, following, initial, dropped))
+            return
+        inside = self.candidates(core, word, following, False, dropped)
+        yield from ((form, False) for form in inside)
+        known = {form.text for form in inside}
+        starting = self.candidates(core, word, following, True, dropped)
+        yield from ((form, True) for form in starting if form.text not in known)
 
     def _initialism(self, core: str, evidence: float) -> float:
         """Return what is added to a word's forms in capitals, given the evidence that it is an initialism, in nats.
@@ -378,7 +392,7 @@ class Decoder:
         if node is None:
             return
         base = _base(parent, node)
-        initial = parent.position.initial
+        initial = parent.position.initial or parent.position.either
         for child, logprob in enumerate(logprobs):
             score = base + logprob
             for form, bonus in node.items[child]:
@@ -601,8 +615,13 @@ def _read_by_fusion(position: Position, item: Form | Insertion) -> tuple[str, bo
     """Return a unit at a position as `Fusion` takes it: text, whether a sentence starts, whether the next touches it, ln P."""
     text = item.text[:READ]
     if isinstance(item, Form):
-        return text if position.touching else " " + text, position.initial, False, item.logprob
-    return text, position.initial and item.kind == "word", touches(item), item.logprob
+        return text if position.touching else " " + text, _starts(position, text), False, item.logprob
+    return text, item.kind == "word" and _starts(position, text), touches(item), item.logprob
+
+
+def _starts(position: Position, text: str) -> bool:
+    """Tell whether a word starts a sentence at a position; where it may or may not, its capital says so."""
+    return text.strip()[:1].isupper() if position.either else position.initial
 
 
 def touches(insertion: Insertion) -> bool:
@@ -621,7 +640,8 @@ def after_form(position: Position, form: Form) -> Position:
     marks = form.after if any(char.isalnum() for char in form.text) else form.text
     bare = marks.rstrip("\"')]}\u201d\u2019")
     if bare and (bare[-1] in SENTENCE_ENDS):
-        return replace(after, place=Place.END, initial=True)
+        goes_on = bare.endswith(("...", "\u2026")) or (bare[-1] in "?!" and bare != marks)
+        return replace(after, place=Place.END, initial=True, either=goes_on)
     if bare and bare[-1] in ",;:":
         return replace(after, place=Place.COMMA)
     if form.text.endswith("."):  # its own, as that of U.S.

@@ -142,7 +142,7 @@ def _forms_at(
     if not original.startswith(space, walk.place):
         return
     start = walk.place + len(space)
-    for form in decoder.forms(tokens, index, walk.position.initial):
+    for form in decoder.form_trie(tokens, index, walk.position).all():
         end = start + len(form.text)
         if original.startswith(form.text, start) and not original[end : end + 1].isalnum():
             yield form, end
@@ -195,7 +195,7 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
         opinion = tagging.at(index) if tagging is not None and token is not None else None
         if isinstance(what, Form):
             if opinion is not None:
-                score += opinion.form(what, position.initial)
+                score += opinion.form(what, position.initial or position.either)
             position, left, index = after_form(position, what), left_of(what), index + what.span
             held = adviser.after(what) if adviser is not None else NOTHING
         else:

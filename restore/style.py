@@ -11,6 +11,8 @@ from restore.lattice.gaps import Insertion, Place
 
 Unit = Form | Insertion
 
+_STOP = Insertion(".", "mark", Place.END)
+
 _DOTTED = {"US": "U.S.", "UK": "U.K.", "UN": "U.N.", "EU": "E.U.", "DC": "D.C."}
 _CHOICES = {"abbreviations": ("plain", "dotted"), "quotes": ("straight", "curly"), "dash": ("tight", "spaced")}
 _PROBE = "table"
@@ -73,6 +75,9 @@ class Style:
         for unit, after in zip(units, [*units[1:], following], strict=False):
             dotted = isinstance(after, Insertion) and after.text.startswith(".")
             styled.append(self._form(unit, same, dotted) if isinstance(unit, Form) else self._insertion(unit, same))
+            ended = after is None or (isinstance(after, Insertion) and after.kind == "break")
+            if ended and isinstance(unit, Form) and unit.text.endswith(".") and not styled[-1].text.endswith("."):
+                styled.append(_STOP)  # the abbreviation's own served for the sentence's
             if len(styled) > 1:
                 styled[-1] = _spaced(styled[-2], styled[-1])
         return styled if self.serial_comma is None else _serial(styled, self.serial_comma, lists or Lists())

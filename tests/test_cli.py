@@ -87,6 +87,17 @@ def test_never_overwrites_the_input(run: Run, stripped_file: Path) -> None:
     assert stripped_file.read_text() == STRIPPED
 
 
+def test_never_overwrites_the_file_on_standard_input(stripped_file: Path) -> None:
+    for command in ([], ["strip"]):
+        with stripped_file.open() as text:
+            done = subprocess.run(
+                [sys.executable, "-m", "restore", *command, "-o", str(stripped_file)], stdin=text, capture_output=True, text=True
+            )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "never overwritten" in done.stderr
+    assert stripped_file.read_text() == STRIPPED
+
+
 def test_strips(run: Run) -> None:
     text = b"U.S. officials don't re-enter."
     assert run("strip", "-", stdin=text) == (0, "u official enter\n", "")

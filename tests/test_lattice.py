@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from restore import get_channel
-from restore.lattice import FormFinder, GapGrammar, Place, Position
+from restore.lattice import FormFinder, GapGrammar, Insertion, Place, Position
 from restore.lattice.forms import capitalised
 from restore.lattice.gaps import Side, side_of
 from restore.lexicon import default_lexicon
@@ -106,6 +107,37 @@ def test_sentences_start_with_capitals_and_end_with_marks() -> None:
     assert "\n" in found
     assert "." not in found
     assert "\n" not in menu("nltk", AFTER_WORD)
+
+
+def test_a_sentence_may_go_on_after_what_is_asked_in_it() -> None:
+    asked, over = Insertion("?", "mark", Place.END), Insertion('"', "quote", Place.END_CLOSE)
+    stop, comma = Insertion(".", "mark", Place.END), Insertion(",", "mark", Place.COMMA)
+    quoted = Position(Place.WORD, initial=False, quote=True)
+    found = menu("nltk", quoted.after(asked, True).after(over, True))
+    assert {" he", " He"} <= found
+    assert " he" not in menu("nltk", quoted.after(stop, True).after(over, True))
+    assert " he" not in menu("nltk", AFTER_WORD.after(asked, True))
+    opening = Insertion(' "', "quote", Place.OPEN)
+    assert {"not", "Not"} <= menu("nltk", AFTER_WORD.after(comma, True).after(opening, True))
+
+
+def test_rare_stop_words_can_be_put_in_and_pieces_of_words_cannot() -> None:
+    found = menu("nltk", AFTER_WORD)
+    assert {" hers", " theirs", " yourselves", " a.m."} <= found
+    assert not found & {" ain", " needn", " mustn", " haven", " ve"}
+
+
+def test_a_dotted_word_may_end_a_sentence() -> None:
+    word = next(item for item in grammar("sklearn").menu(AFTER_WORD, Side.WORD, Side.WORD) if item.text == " U.S.")
+    assert word.leads_to is Place.DOTTED
+    assert "." not in menu("sklearn", AFTER_WORD.after(word, True))
+
+
+def test_clitics_need_a_channel_that_cuts_them_off() -> None:
+    kept = replace(get_channel("snowball"), name="own", keep="'")
+    found = {item.text for item in GapGrammar(kept, default_lexicon()).menu(AFTER_WORD, Side.WORD, Side.WORD)}
+    assert "'s" not in found
+    assert "'s" in menu("snowball", AFTER_WORD)
 
 
 def test_brackets_and_quotes_balance() -> None:

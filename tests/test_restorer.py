@@ -179,3 +179,16 @@ def test_there_are_no_alternatives_without_confidences() -> None:
     result = Restorer(engine="fast", confidence=False).restore("u immigration official")
     assert result.edits
     assert [result.alternatives(edit) for edit in result.edits] == [()] * len(result.edits)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('"why?" he asked.', '"Why?" he asked.'),
+        ("apple inc. said it won.", "Apple Inc. said it won."),
+        ("he met the president (obama) there.", "(Obama)"),
+        ("he left... and came back.", "... and came back."),
+    ],
+)
+def test_capitals_where_marks_are_given(text: str, wanted: str) -> None:
+    assert wanted in Restorer(channel="lower", engine="fast").restore(text).text

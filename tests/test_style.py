@@ -134,6 +134,7 @@ def units(*texts: str) -> list[Form | Insertion]:
     [
         (Style(abbreviations="dotted"), ["US", "officials"], "U.S.|officials"),
         (Style(abbreviations="plain"), ["U.S.", "officials"], "US|officials"),
+        (Style(abbreviations="plain"), ["the", "U.S."], "the|US|."),
         (Style(quotes="curly"), ["said", ' "', "go", '"'], "said| \u201c|go|\u201d"),
         (Style(quotes="curly"), ["O'Rourke", "'s", "aide"], "O\u2019Rourke|\u2019s|aide"),
         (Style(dash="spaced"), ["men", "\u2014", "women"], "men| \u2014|women"),

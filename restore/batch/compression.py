@@ -47,6 +47,7 @@ class _Unpacking(io.RawIOBase):
         self._current: _Decompressor | None = None
         self._ready = memoryview(b"")
         self._rest = b""
+        self._seen = False  # whether there was any compressed data
 
     def readable(self) -> bool:
         return True
@@ -59,8 +60,9 @@ class _Unpacking(io.RawIOBase):
                 data = data.lstrip(b"\0") or self._next()  # pieces may be padded
                 if data:
                     self._current = self._make()
+                    self._seen = True
             if not data:
-                if self._current is not None:
+                if self._current is not None or not self._seen:
                     raise EOFError(CUT_SHORT)
                 return 0
             assert self._current is not None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from restore.cli.files import SAME_FILE, same_file
 from restore.cli.options import confidence_options
 from restore.cli.text import text_command
 from restore.errors import InputError
@@ -96,6 +97,9 @@ def batch_command(
     from restore.terms import read_terms
 
     terms = options.pop("terms")
+    for path in (terms, options["channel"]):
+        if path and same_file(str(target), path):
+            raise InputError(SAME_FILE.format(path=target))
     options["terms"] = read_terms(terms) if terms else ()
     options["style"] = {name: options.pop(option) for option, name in STYLE.items()}
     columns = Columns(text_field, output_field, prefix, max_bytes)

@@ -79,12 +79,21 @@ def check_output(output: str | None, inputs: tuple[str, ...]) -> None:
     if output.startswith("-"):
         raise InputError(OPTION.format(path=output))
     for path in inputs:
-        if path != "-" and os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
+        if same_file(output, path):
             raise InputError(SAME_FILE.format(path=output))
     if os.path.isdir(output):
         raise InputError(NO_OUTPUT.format(path=output, why="it is a folder"))
     if not os.path.isdir(folder := os.path.dirname(output) or "."):
         raise InputError(NO_OUTPUT.format(path=output, why=f"there is no folder {folder}"))
+
+
+def same_file(output: str, path: str) -> bool:
+    """Tell whether an output is an input's file; `-` is standard input, which may be one too."""
+    try:
+        found = os.fstat(sys.stdin.fileno()) if path == "-" else os.stat(path)
+        return (path != "-" or stat.S_ISREG(found.st_mode)) and os.path.samestat(os.stat(output), found)
+    except (OSError, ValueError, AttributeError):  # no such file, or no standard input that is a file
+        return False
 
 
 def check_standard_output(path: str) -> None:

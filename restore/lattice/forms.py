@@ -179,6 +179,10 @@ class FormFinder:
 
     def _cased_unknown(self, word: str) -> Iterable[tuple[str, float]]:
         base = math.exp(UNKNOWN)
+        if len(word) > 1 and not (word[0].isalnum() and word[-1].isalnum()):  # a mark that the channel keeps
+            before, inner, after = (word[0], word[1:], "") if not word[0].isalnum() else ("", word[:-1], word[-1])
+            yield from ((before + form + after, share) for form, share in self._cased(inner))
+            return
         if compound := self._cased_compound(word):
             yield from ((form, base * share) for form, share in compound)
             return

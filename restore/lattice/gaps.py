@@ -9,6 +9,7 @@ words: it is legal because it vanishes.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,10 @@ MAX_INSERTIONS = 8
 """A gap takes no more words once it has so many insertions; marks may still end what it began."""
 FREQUENT = 8000
 """How many of the lexicon's most frequent forms are tried as insertions."""
+WHOLE = 20_000
+"""How many it numbers by frequency."""
+_ABBREVIATION = re.compile(r"(?:[a-z]\.){2,}")
+_VOWELS = frozenset("aeiouy")
 _PROBES = ("table", "house", "paper", "statement", "documentation", "counterintelligence")
 _NUMBERS = ("11", "47", "1234567")
 """What insertions are tried between: the first word, or number, of which the channel makes one token."""
@@ -79,6 +84,12 @@ def side_of(token: str | None) -> Side:
     return {1: Side.DIGITS1, 2: Side.DIGITS1, 3: Side.DIGITS3}.get(len(token), Side.DIGITS)
 
 
+def digits_of(token: str) -> str:
+    """Return what stands in a token for what is before it: the digits of 5m and of 000-mile, else all of it."""
+    found = re.match(r"[0-9]+(?=[a-z-])", token)
+    return found[0] if found else token
+
+
 @dataclass(frozen=True, slots=True)
 class Insertion:
     """Something to insert.
@@ -112,6 +123,7 @@ class Position:
     Attributes:
         place: where the text so far ends.
         initial: whether the next word starts a sentence.
+        either: whether it may have a capital or not all the same: `"Why?" he said, "Not now."`
         bracket, quote: whether a bracket or a quotation mark is open.
         fresh: whether nothing has been inserted in this gap yet.
         room: whether the gap may take more words.
@@ -123,6 +135,7 @@ class Position:
     quote: bool = False
     fresh: bool = True
     room: bool = True
+    either: bool = False
 
     def after(self, insertion: Insertion, room: bool) -> Position:
         """Return the position after an insertion."""
@@ -132,12 +145,19 @@ class Position:
             bracket = not bracket
         elif insertion.kind == "quote":
             quote = not quote
-        initial = self.initial
+        initial, either = self.initial, self.either
         if place in ENDED:
             initial = True
+            either = place is not Place.BREAK and (either or self._goes_on(insertion.text))
         elif insertion.kind not in ("bracket", "quote", "sign"):
-            initial = False
-        return Position(place, initial, bracket, quote, False, room)
+            initial = either = False
+        elif insertion.kind == "quote" and place is Place.OPEN:
+            either = self.place is Place.COMMA
+        return Position(place, initial, bracket, quote, False, room, either)
+
+    def _goes_on(self, mark: str) -> bool:
+        """Tell whether a sentence may go on after a mark that ends one: what is called out or asked in it, and dots."""
+        return mark == "..." or (mark[:1] in "?!" and (self.quote or self.bracket))
 
     def after_form(self) -> Position:
         """Return the position after a token's form: the next gap is fresh."""
@@ -183,6 +203,7 @@ _MERGED_BRACKETS = (
 )
 _PERCENT = Insertion("%", "sign", Place.CLOSE)
 _SIGNS = tuple(Insertion(f" {sign}", "sign", Place.JOIN) for sign in "$\u00a3\u20ac")
+_START_SIGNS = tuple(Insertion(sign, "sign", Place.JOIN) for sign in "$\u00a3\u20ac")
 _AMPERSAND = Insertion(" &", "mark", Place.COMMA)
 _JOINERS = {joiner: Insertion(joiner, "join", Place.JOIN) for joiner in "-/,.:'"}
 _OF_NUMBERS = ("join", "sign")
@@ -196,11 +217,7 @@ class GapGrammar:
         self._channel = channel
         self._word, self._probe = _probe(channel, _PROBES)
         self._digits, self._number = _probe(channel, _NUMBERS)
-        self.words: dict[str, float] = {
-            entry.form: entry.logprob
-            for entry in lexicon.frequent(FREQUENT)
-            if not channel.tokens(entry.form) and any(char.isalpha() for char in entry.form)
-        }
+        self.words = dict(_dropped(channel, lexicon))
         """The words that the channel drops, with their log-probabilities in nats."""
         self._legal = lru_cache(maxsize=1 << 16)(self._vanishes)
         self._legal_beside = lru_cache(maxsize=1 << 8)(self._vanishes_beside)
@@ -219,8 +236,10 @@ class GapGrammar:
 
     def _vanishes(self, insertion: Insertion) -> bool:
         """Put an insertion between two words and see whether the channel makes it vanish."""
-        if insertion.kind == "word" and insertion.leads_to is Place.WORD:
+        if insertion.kind == "word" and insertion.leads_to in _WORDS:
             return self._stripped(f"{self._word} {insertion.text.strip()} {self._word}")
+        if insertion.leads_to is Place.CLITIC and self._channel.word.fullmatch(self._word + insertion.text):
+            return False  # it becomes a part of the word, and what is left of both depends on the word
         glue = "" if insertion.leads_to in TOUCHING and insertion is not _BREAK else " "
         if insertion.kind == "break" or insertion in (_START_QUOTE, _END_BRACKET, _END_QUOTE):
             return self._stripped(self._word + " " + insertion.text + glue + self._word) or self._stripped(
@@ -288,8 +307,8 @@ class GapGrammar:
         else:
             spaced = (*(() if position.quote else (_OPEN_QUOTE,)), *(() if position.bracket else (_OPEN_BRACKET,)))
         yield from spaced
-        if right in _ANY_DIGITS and place not in TOUCHING:
-            yield from _SIGNS
+        if right in _ANY_DIGITS and place is not Place.DASH:
+            yield from _START_SIGNS if place in TOUCHING else _SIGNS
 
     def _joiners(self, left: Side, right: Side) -> Iterator[Insertion]:
         yield _JOINERS["-"]
@@ -308,10 +327,29 @@ class GapGrammar:
         space = "" if position.touching else " "
         seen = set()
         for word, logprob in self.words.items():
-            text = word[:1].upper() + word[1:] if position.initial else word
-            if text not in seen:
-                seen.add(text)
-                yield Insertion(space + text, "word", Place.WORD, logprob)
+            upper = word[:1].upper() + word[1:]
+            for text in (word, upper) if position.either else (upper if position.initial else word,):
+                if text not in seen:
+                    seen.add(text)
+                    yield Insertion(space + text, "word", Place.DOTTED if text.endswith(".") else Place.WORD, logprob)
+
+
+def _dropped(channel: Channel, lexicon: Lexicon) -> Iterator[tuple[str, float]]:
+    """Yield the words that a channel drops: frequent ones, and the rarer of its stop words (hers, whereby), and a.m.
+
+    Stop words that are rarer still, such as "mustn't", are left out: they are unknown to the n-gram model, which holds any word
+    that it does not know for likely.
+    """
+    for place, entry in enumerate(lexicon.frequent(WHOLE)):
+        common = place < FREQUENT or _is_stop_word(channel, lexicon, entry.form) or _ABBREVIATION.fullmatch(entry.form)
+        if common and not channel.tokens(entry.form) and any(map(str.isalpha, entry.form)):
+            yield entry.form, entry.logprob
+
+
+def _is_stop_word(channel: Channel, lexicon: Lexicon, word: str) -> bool:
+    """Tell whether a word is among a channel's stop words, and not a piece of another, such as `needn` of "needn't"."""
+    spoken = len(word) > 2 and not _VOWELS.isdisjoint(word)
+    return spoken and word in channel.stop_words and not lexicon.variants(f"{word}'t") and not word.endswith(CLITICS)
 
 
 def _probe(channel: Channel, words: tuple[str, ...]) -> tuple[str, list[str]]:

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from restore import InputError
+from restore import InputError, RestoreError
+from restore.batch import Columns
 
 thorough = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -230,6 +231,7 @@ def test_commas_and_tabs_are_not_mixed(run: Any, tmp_path: Path, name: str, out:
         ("a.txt", b"abc", "is no table by its name"),
         ("a.parquet.gz", b"abc", "leave out .gz"),
         ("a.csv.gz", b"text\n1\n", "cannot be read"),
+        ("a.jsonl.gz", b"", "cannot be read"),
         ("a.csv.xz", b"text\n1\n", "cannot be read"),
         ("a.csv.zst", b"text\n1\n", "cannot be read"),
     ],
@@ -299,6 +301,11 @@ def test_parquet_texts_that_are_none(run: Any, tmp_path: Path) -> None:
     assert bad == ["row 2 (row 2): its byte 0 is not UTF-8"]
 
 
+def test_a_field_has_a_name_that_can_be_written() -> None:
+    with pytest.raises(RestoreError, match=r"^the name 'r\\udcff' of a new field is not UTF-8"):
+        Columns(output="r\udcff")
+
+
 def test_a_folder_gives_a_folder(run: Any, tmp_path: Path) -> None:
     source = tmp_path / "in"
     (source / "b" / "deep").mkdir(parents=True)
@@ -314,6 +321,8 @@ def test_a_folder_gives_a_folder(run: Any, tmp_path: Path) -> None:
     (source / "link").symlink_to(source / "a.txt")
     (source / "nowhere").symlink_to(tmp_path / "gone")
     os.mkfifo(source / "pipe")
+    (source / "to pipe").symlink_to(source / "pipe")
+    (source / "two\nlines").write_bytes(b"caf\xe9")
     with (source / os.fsdecode(b"na\xefve")).open("w") as file:
         file.write("vier")
     _, bad = run(source, tmp_path / "out", max_bytes=1000)
@@ -323,6 +332,8 @@ def test_a_folder_gives_a_folder(run: Any, tmp_path: Path) -> None:
         "latin): its byte 3 is not UTF-8",
         "long): it has 2,000 bytes, more than the 1,000 of --max-bytes",
         "nowhere): it cannot be read (No such file or directory)",
+        "to pipe): it cannot be read (it is no regular file)",
+        "two\\nlines): its byte 3 is not UTF-8",
     ]
     out = tmp_path / "out"
     assert (out / "a.txt").read_text() == (out / "link").read_text() == "EINS\n"
@@ -332,8 +343,8 @@ def test_a_folder_gives_a_folder(run: Any, tmp_path: Path) -> None:
     assert (out / os.fsdecode(b"na\xefve")).read_text() == "VIER"
     rows = lines(out / "_restore.jsonl")
     assert [row["file"] for row in rows] == sorted(row["file"] for row in rows)
-    assert len(rows) == 10
-    assert sum(row["error"] is not None for row in rows) == 5
+    assert len(rows) == 12
+    assert sum(row["error"] is not None for row in rows) == 7
     assert "restored" not in rows[0]
     with pytest.raises(InputError, match="looks like an output"):
         run(out, tmp_path / "again")

@@ -46,7 +46,7 @@ def output_kind(path: Path, kind: str) -> None:
     Raises:
         InputError: it does not.
     """
-    if kind != "folder" and (path.suffix not in (*KINDS, *SUFFIXES) or _by_name(path) != kind):
+    if kind != "folder" and (path.suffix.lower() not in (*KINDS, *SUFFIXES) or _by_name(path) != kind):
         raise InputError(OTHER_KIND.format(path=path, kind=kind))
 
 

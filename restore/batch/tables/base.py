@@ -13,6 +13,7 @@ from restore.errors import InputError, RestoreError
 CLASH = "{path}: has a field {name!r} already, which the output needs; choose another --output-field or --prefix"
 NO_FIELD = "{path}: has no field {name!r}; choose with --text-field among: {names}"
 SAME_NAME = "two fields of the output would be called {name!r}; choose another --output-field or --prefix"
+BAD_NAME = "the name {name!a} of a new field is not UTF-8; choose another --output-field or --prefix"
 RESERVED = ("file", "input")
 """What the output calls a file's name, and a line that is no JSON."""
 TWICE = "{path}: has {count} fields {name!r}; rename all but the one that holds the text"
@@ -34,7 +35,7 @@ class Columns:
         max_bytes: a row with more is not read, but reported.
 
     Raises:
-        RestoreError: two new columns would have one name, or one that the output uses itself.
+        RestoreError: two new columns would have one name, or one that the output uses itself, or one that is no UTF-8.
     """
 
     text: str = "text"
@@ -47,6 +48,11 @@ class Columns:
         if len(set(names)) < len(names):
             name = next(name for name in names if names.count(name) > 1)
             raise RestoreError(SAME_NAME.format(name=name))
+        for name in self.new:
+            try:
+                name.encode("utf-8")
+            except UnicodeEncodeError as error:  # what the shell gave was in another encoding
+                raise RestoreError(BAD_NAME.format(name=name)) from error
 
     @property
     def new(self) -> tuple[str, ...]:

@@ -53,11 +53,14 @@ class FolderTable:
             for number, name in enumerate(files_of(self._path), 1):
                 text, error, digest = self._read(self._path / name)
                 shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+                shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)
                 yield Row(number, shown, text, error, name, digest + os.fsencode(name)), number
 
     def _read(self, path: Path) -> tuple[str | None, str | None, bytes]:
         """Return a file's text or what is wrong with it, and a digest of its content."""
         limit, digest = self._columns.max_bytes, sha256()
+        if path.exists() and not path.is_file():  # a link to a pipe or a device, which may never end
+            return None, UNREADABLE.format(why="it is no regular file"), b""
         try:
             with reading(path):
                 stream, _ = open_input(path)
