@@ -12,7 +12,7 @@ import pytest
 from restore import get_channel
 from restore.lattice import FormFinder, GapGrammar, Insertion, Place, Position
 from restore.lattice.forms import capitalised
-from restore.lattice.gaps import Side, side_of
+from restore.lattice.gaps import Side, digits_of, side_of
 from restore.lexicon import default_lexicon
 
 CASES = json.loads((Path(__file__).parent / "data" / "forms.json").read_text(encoding="utf-8"))
@@ -97,6 +97,10 @@ def test_numbers_take_joiners_and_signs() -> None:
     assert "," not in joins
     assert " $" in menu("nltk", AFTER_WORD, right=side_of("61"))
     assert "%" in menu("nltk", AFTER_WORD, left=side_of("43"))
+    assert "$" in menu("nltk", Position(), right=side_of("5"))
+    assert "$" in menu("nltk", Position(Place.OPEN, initial=False, bracket=True), right=side_of("5"))
+    assert "." in menu("nltk", AFTER_WORD, side_of("1"), side_of(digits_of("5m")))
+    assert "," in menu("nltk", AFTER_WORD, side_of("2"), side_of(digits_of("000-mile")))
 
 
 def test_sentences_start_with_capitals_and_end_with_marks() -> None:

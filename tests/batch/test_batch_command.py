@@ -296,3 +296,14 @@ def test_a_bar_on_a_terminal(table: Any, tmp_path: Path) -> None:
     ):
         assert what in seen
     assert (tmp_path / "out.jsonl").read_bytes().count(b"\n") == 41
+
+
+def test_what_says_how_to_restore_is_never_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "official said"}\n')
+    terms = tmp_path / "terms.jsonl"
+    terms.write_text("iPhone\n")
+    args = [str(tmp_path / "a.jsonl"), "-o", str(terms), "--terms", str(terms), "--force", "--engine", "fast"]
+    done = subprocess.run([sys.executable, "-m", "restore", "batch", *args], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "never overwritten" in done.stderr
+    assert terms.read_text() == "iPhone\n"
