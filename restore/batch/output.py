@@ -9,13 +9,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from restore.batch.compression import reading, reason
 from restore.batch.store import NOT_WRITTEN, Store
 from restore.batch.tables import Table, output_kind
-from restore.batch.tables.folder import files_of, merge_folder
+from restore.batch.tables.folder import INDEX, check_merge, files_of, merge_folder
 from restore.errors import InputError, RestoreError
 from restore.version import __version__
 
@@ -48,6 +49,16 @@ def check_paths(source: Path, target: Path, kind: str) -> None:
         raise InputError(NOT_A_FILE.format(path=target))
     if kind == "folder" and target.exists() and not target.is_dir():
         raise InputError(NOT_A_FOLDER.format(path=target))
+
+
+def check_room(source: Path, target: Path) -> None:
+    """Check that nothing in an output folder that exists is in the way of a folder's files.
+
+    Raises:
+        InputError: something is.
+    """
+    if source.is_dir() and target.is_dir() and not target.is_symlink():
+        check_merge(chain([INDEX], files_of(source)), target)
 
 
 def check_input(source: Path) -> None:

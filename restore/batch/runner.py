@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from restore.batch.engine import signature
-from restore.batch.output import EXISTS, Earlier, check_input, check_paths, earlier_run, finish, identity_of, is_taken
+from restore.batch.output import (
+    EXISTS,
+    Earlier,
+    check_input,
+    check_paths,
+    check_room,
+    earlier_run,
+    finish,
+    identity_of,
+    is_taken,
+)
 from restore.batch.rows import Outcome, Part, cut_into_parts
 from restore.batch.store import Store
 from restore.batch.tables import Columns, Table, kind_of, open_table
@@ -56,6 +66,7 @@ class Progress:
         kept_rows, kept_position: how much of this an earlier run did.
         words: how many words have been restored by this run.
         seconds: how long this run has been restoring.
+        whole: whether the output was whole before, made by an earlier run that was killed only then; its rows are not counted.
     """
 
     total: int = 0
@@ -67,6 +78,7 @@ class Progress:
     kept_position: int = 0
     words: int = 0
     seconds: float = 0.0
+    whole: bool = False
 
 
 class Workers(Protocol):
@@ -121,12 +133,13 @@ def run_batch(job: Job, workers: AbstractContextManager[Workers], listener: List
     earlier = earlier_run(store, job.target, identity, job.force)
     if is_taken(job.target) and not job.force and earlier not in (Earlier.FINISHED, Earlier.MERGING):
         raise InputError(EXISTS.format(path=job.target))
+    check_room(job.source, job.target)
     table = open_table(job.source, job.columns, job.target)
     store.open()
     try:
         if earlier is Earlier.FINISHED:
             store.remove(identity)
-            return Progress(table.total(), table.unit, table.total())
+            return Progress(table.total(), table.unit, table.total(), whole=True)
         if earlier is Earlier.OTHER:
             store.clear()
         with workers as ready:

@@ -41,6 +41,7 @@ FORMAT, VERSION = "restore-batch", 1
 NOT_WRITTEN = "{path}: cannot be written ({why}); what was done so far is kept, so run the same command again"
 NOT_OURS = "{path}: is not a working folder of `restore batch`; move it away, or choose another output"
 AT_WORK = "{path}: another run is at work on this output"
+NO_PLACE = "{path}: cannot be written ({why}), where the work is kept; make its folder writable, or choose another output"
 OTHER_OPTIONS = (
     "{path}: keeps an unfinished run with other options ({what}); "
     "give the same ones to go on with it, or remove this folder to start again"
@@ -95,7 +96,7 @@ class Store:
         """
         try:
             if not self.folder.is_dir() or self.folder.is_symlink():
-                self.folder.mkdir()
+                self._make()
             elif (names := os.listdir(self.folder)) and "lock" not in names:
                 raise RestoreError(NOT_OURS.format(path=self.folder))
             self._lock = (self.folder / "lock").open("ab")
@@ -107,6 +108,14 @@ class Store:
             raise RestoreError(AT_WORK.format(path=self.folder)) from error
         except OSError as error:
             raise RestoreError(NOT_WRITTEN.format(path=self.folder, why=reason(error))) from error
+
+    def _make(self) -> None:
+        try:
+            self.folder.mkdir()
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise RestoreError(NO_PLACE.format(path=self.folder, why=reason(error))) from error
 
     def claim(self, job: Mapping[str, Any]) -> None:
         """Check that the folder's work was done for this job, or note the job if it is new.

@@ -24,6 +24,7 @@ MOST_MESSAGES = 1_000
 MANY = "restore: more bad rows than these are not listed here; each has its error in the output"
 DONE = "restore: {rows:,} rows in {seconds:.0f} s ({rate:,.0f} words/s)"
 KEPT = ", {kept:,} of them by an earlier run"
+WHOLE = "restore: {path} was whole already, made by an earlier run; nothing was left to do"
 BAD = "; {errors:,} could not be restored and say why in {name!r}"
 NONE_GOOD = "none of the {rows:,} rows could be restored; check the input and --text-field"
 INTERRUPTED = "restore: interrupted; what was done so far is kept, so run the same command again"
@@ -96,6 +97,8 @@ def batch_command(
     from restore.batch.tables import Columns
     from restore.terms import read_terms
 
+    if workers is not None and address is not None:
+        raise click.UsageError("--workers are processes here, and --ray works on a cluster, which has its own; give one of them")
     terms = options.pop("terms")
     for path in (terms, options["channel"]):
         if path and same_file(str(target), path):
@@ -117,7 +120,7 @@ def batch_command(
         except KeyboardInterrupt as error:
             listener.write(INTERRUPTED)
             raise click.exceptions.Exit(130) from error
-    click.echo(_summary(progress, columns.new[-1]), err=True)
+    click.echo(WHOLE.format(path=target) if progress.whole else _summary(progress, columns.new[-1]), err=True)
     if progress.errors and progress.errors == progress.rows:
         raise InputError(NONE_GOOD.format(rows=progress.rows))
 

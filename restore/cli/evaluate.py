@@ -57,7 +57,9 @@ Examples:
 @click.option("--against", type=INPUT, help="Compare with this result file by a paired bootstrap test.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("-o", "--output", type=click.Path(), help="Write the result as JSON, too.")
+@click.pass_context
 def evaluate(
+    ctx: click.Context,
     files: tuple[Path, ...],
     channel: str,
     engine: str,
@@ -83,6 +85,10 @@ def evaluate(
     from restore.evaluation.run import evaluate as run
     from restore.evaluation.systems import make_system
 
+    if hypotheses is not None:
+        for name in ("engine", "model", "beam"):
+            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{name} says what restores, and with --hypotheses nothing is restored; leave one out")
     read = [*files, *(path for path in (hypotheses, against) if path is not None), channel]
     check_output(output, tuple(map(str, read)))
     other = None if against is None else read_result(against)  # before the work, so that a bad file costs nothing

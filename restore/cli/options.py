@@ -45,17 +45,19 @@ def confidence_options(command: Command) -> Command:
     """Add --min-confidence, --conservative and --fluent, which all give `min_confidence`."""
 
     @wraps(command)
-    def merged(*args: Any, min_confidence: float | None, preset: str | None, **options: Any) -> Any:
-        if min_confidence is not None and preset is not None:
-            raise click.UsageError(f"--min-confidence and --{preset} contradict each other; give one of them")
-        least = PRESETS[preset] if preset is not None else min_confidence or 0.0
+    def merged(*args: Any, min_confidence: float | None, conservative: bool, fluent: bool, **options: Any) -> Any:
+        given = {"min-confidence": min_confidence is not None, "conservative": conservative, "fluent": fluent}
+        first, *others = [f"--{name}" for name, asked in given.items() if asked] or [""]
+        if others:
+            raise click.UsageError(f"{first} and {others[0]} contradict each other; give one of them")
+        least = PRESETS["conservative"] if conservative else min_confidence or 0.0
         return command(*args, min_confidence=least, **options)
 
     for name, about in (
         ("fluent", "All that the model would write (the default)."),
         ("conservative", f"Only what is more likely right than wrong: --min-confidence {PRESETS['conservative']}."),
     ):
-        merged = click.option(f"--{name}", "preset", flag_value=name, default=None, help=about)(merged)
+        merged = click.option(f"--{name}", is_flag=True, help=about)(merged)
     return click.option(
         "--min-confidence",
         type=click.FloatRange(0, 1),

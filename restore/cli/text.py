@@ -107,6 +107,9 @@ def text_command(
     check_output(html, inputs)
     if html is not None and output is not None and Path(html).resolve() == Path(output).resolve():
         raise click.UsageError(f"--html and -o both name {html}; give each its own file")
+    for name, asked in (("-o", output not in (None, "-")), ("--json", as_json), ("--nbest", nbest is not None)):
+        if color == "always" and asked:
+            raise click.UsageError(f"--color always marks the text on standard output, where none goes with {name}; drop one")
     colored = output in (None, "-") and _wants_color(color)
     for name, asked in (("json", as_json), ("nbest", nbest is not None), ("color", colored)):
         if html == "-" and asked and output in (None, "-"):

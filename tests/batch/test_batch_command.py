@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from restore import Restorer
+from restore.batch.store import Store
+from restore.cli.batch import batch_command
 
 from .conftest import Command
 
@@ -96,6 +99,7 @@ def test_a_run_of_nothing_but_bad_rows_is_no_success(command: Command, tmp_path:
         (["a.csv", "-o", "out.csv", "--model", "nowhere"], 1, "nowhere"),
         (["a.csv", "-o", "out.csv", "--terms", "nowhere"], 1, "nowhere"),
         (["a.csv", "-o", "out.csv", "--workers", "0"], 2, "--workers"),
+        (["a.csv", "-o", "out.csv", "--workers", "2", "--ray", "auto"], 2, "give one of them"),
         (["a.csv"], 2, "-o"),
     ],
 )
@@ -138,6 +142,20 @@ def test_a_folder_that_must_not_be_written(command: Command, tmp_path: Path) -> 
         status, err = command("a.csv", "-o", folder / "out.csv")
     assert (status, err.count("\n")) == (1, 1)
     assert "cannot be written" in err
+    assert "choose another output" in err
+
+
+def test_an_output_that_is_whole_already_is_told_so(command: Command, tmp_path: Path) -> None:
+    """A run that was killed while it cleared up is given again."""
+    (tmp_path / "a.csv").write_text("text\nofficial\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "remove", lambda self, _: 1 / 0)
+        patch.chdir(tmp_path)
+        quick = ["--engine", "fast", "--no-repair", "--beam", "1"]
+        done = CliRunner().invoke(batch_command, ["a.csv", "-o", "out.csv", "--workers", "1", *quick])
+    assert isinstance(done.exception, ZeroDivisionError)
+    status, err = command("a.csv", "-o", "out.csv", "--workers", "1")
+    assert (status, err) == (0, "restore: out.csv was whole already, made by an earlier run; nothing was left to do\n")
 
 
 SMALL_DISK = """

@@ -239,6 +239,34 @@ def test_links_within_an_output_folder_are_not_followed(run: Any, table: Any, tm
     assert (out / "part1" / "004.txt").read_text() == "TEXT NUMBER 4"
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_what_is_in_the_way_is_found_before_anything_is_moved(
+    run: Any, table: Any, content: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
+    """Before the work is done, or if it comes there meanwhile, before the first file is moved."""
+    source, out = table(tmp_path / "in", TEXTS), tmp_path / "out"
+    last = max(path for path in source.rglob("*") if path.is_file()).relative_to(source)
+    out.mkdir()
+    (out / "part0").write_text("mine")
+    (out / last).mkdir(parents=True)
+    (out / last / "mine").write_text("mine")
+    before = content(out)
+    if not early:
+        monkeypatch.setattr("restore.batch.runner.check_room", lambda *_: None)
+    with pytest.raises(InputError, match=r"out/part0: is a file, and stands where a folder of the output goes"):
+        run(source, out, force=True)
+    assert work_folder(out).exists() is not early
+    (out / "part0").unlink()
+    with pytest.raises(InputError, match=rf"out/{last}: is a folder, and stands where a file of the output goes"):
+        run(source, out, force=True)
+    assert content(out) == {name: data for name, data in before.items() if name != "part0"}
+    shutil.rmtree(out / last)
+    progress, _ = run(source, out, force=True)
+    assert progress.kept_rows == (0 if early else len(TEXTS))
+    assert (out / last).is_file()
+    assert (out / "part1" / "004.txt").read_text() == "TEXT NUMBER 4"
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_the_input_is_never_the_output(run: Any, table: Any, content: Any, tmp_path: Path, force: bool) -> None:
     source, folder = table(tmp_path / "t.jsonl", TEXTS), table(tmp_path / "in", TEXTS)
@@ -382,7 +410,7 @@ def test_the_same_run_is_finished_once_its_output_is_whole(
             run(source, target)
     before = content(target)
     progress, _ = run(source, target)
-    assert (progress.rows, progress.position) == (0, progress.total)
+    assert (progress.whole, progress.position) == (True, progress.total)
     assert content(target) == before
     assert not remnants(target)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -274,6 +275,23 @@ def test_parquet_columns_keep_their_types(run: Any, tmp_path: Path) -> None:
     assert progress.position == progress.total == 5
 
 
+def test_parquet_carries_dictionaries_within_lists(run: Any, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    tables = []
+    for tags in (["x", "y", "z"], ["q", "y", "r"]):
+        column = pa.ListArray.from_arrays(pa.array(range(4), pa.int32()), pa.array(tags).dictionary_encode())
+        tables.append(pa.table({"text": ["ab"] * 3, "tags": column}))
+    with pq.ParquetWriter(tmp_path / "a.parquet", tables[0].schema) as writer:
+        for table in tables:
+            writer.write_table(table)
+    run(tmp_path / "a.parquet", tmp_path / "b.parquet", part_rows=4)
+    out = pq.read_table(tmp_path / "b.parquet")
+    assert out.column("tags").to_pylist() == [["x"], ["y"], ["z"], ["q"], ["y"], ["r"]]
+    assert out.schema.types[1] == tables[0].schema.types[1]
+
+
 @pytest.mark.parametrize("kind", ["string", "string_view", "binary", "large_binary", "dictionary"])
 def test_parquet_texts_of_every_type(run: Any, tmp_path: Path, kind: str) -> None:
     pa = pytest.importorskip("pyarrow")
@@ -320,6 +338,7 @@ def test_a_folder_gives_a_folder(run: Any, tmp_path: Path) -> None:
     (source / "loop").symlink_to(source)
     (source / "link").symlink_to(source / "a.txt")
     (source / "nowhere").symlink_to(tmp_path / "gone")
+    (source / "itself").symlink_to(source / "itself")
     os.mkfifo(source / "pipe")
     (source / "to pipe").symlink_to(source / "pipe")
     (source / "two\nlines").write_bytes(b"caf\xe9")
@@ -329,6 +348,7 @@ def test_a_folder_gives_a_folder(run: Any, tmp_path: Path) -> None:
     assert sorted(message.partition(" (")[2] for message in bad) == [
         "bin): its byte 2 is a zero byte, so it is no text",
         "broken.gz): it cannot be read (the compressed data ends too early)",
+        "itself): it cannot be read (Too many levels of symbolic links)",
         "latin): its byte 3 is not UTF-8",
         "long): it has 2,000 bytes, more than the 1,000 of --max-bytes",
         "nowhere): it cannot be read (No such file or directory)",
@@ -343,11 +363,28 @@ def test_a_folder_gives_a_folder(run: Any, tmp_path: Path) -> None:
     assert (out / os.fsdecode(b"na\xefve")).read_text() == "VIER"
     rows = lines(out / "_restore.jsonl")
     assert [row["file"] for row in rows] == sorted(row["file"] for row in rows)
-    assert len(rows) == 12
-    assert sum(row["error"] is not None for row in rows) == 7
+    assert len(rows) == 13
+    assert sum(row["error"] is not None for row in rows) == 8
     assert "restored" not in rows[0]
     with pytest.raises(InputError, match="looks like an output"):
         run(out, tmp_path / "again")
+
+
+def test_a_subfolder_that_cannot_be_read_is_named(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "in"
+    (source / "b").mkdir(parents=True)
+    (source / "a.txt").write_text("eins")
+    scandir = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if Path(path).name == "b":  # a mode would not do: root may read anything
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("restore.batch.tables.folder.os.scandir", refusing)
+    with pytest.raises(InputError, match=r"in/b: cannot be read \(Permission denied\)"):
+        run(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_ten_thousand_files(run: Any, tmp_path: Path) -> None:

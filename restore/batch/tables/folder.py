@@ -18,13 +18,14 @@ from restore.batch.compression import open_input, packed, reading, reason
 from restore.batch.lines import BOM
 from restore.batch.rows import Outcome, Row
 from restore.batch.tables.base import NOT_UTF8, TOO_LONG, Columns
-from restore.errors import InputError, RestoreError
+from restore.errors import InputError
 
 INDEX = "_restore.jsonl"
 TAKEN = "{path}: is there already, which the output needs; this looks like an output of `restore batch`"
 UNREADABLE = "it cannot be read ({why})"
 ZERO_BYTE = "its byte {place} is a zero byte, so it is no text"
 LINKED = "{path}: is a link, which is not followed; remove it, or choose another place for the output"
+IN_THE_WAY = "{path}: is a {kind}, and stands where a {other} of the output goes; move it, or choose another place for the output"
 
 _PIECE = 1 << 16
 
@@ -114,27 +115,59 @@ class FolderTable:
 
 
 def files_of(top: Path, under: str = "") -> Iterator[str]:
-    """Yield the files below a folder by name, one folder's names in memory at a time."""
-    with os.scandir(top / under) as found:
+    """Yield the files below a folder by name, one folder's names in memory at a time.
+
+    Raises:
+        InputError: a folder cannot be read, so that nobody knows what is in it.
+    """
+    with reading(top / under), os.scandir(top / under) as found:
         entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
     for entry in entries:
         path = os.path.join(under, entry.name)
         if entry.is_dir(follow_symlinks=False):
             yield from files_of(top, path)
-        elif entry.is_file() or (entry.is_symlink() and not entry.is_dir()):  # a link to nowhere cannot be read
+        elif _is_file(entry):
             yield path
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Tell a file; so is a link to nowhere, or to itself, which cannot be read."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not entry.is_dir())
+    except OSError:
+        return True
+
+
+def check_merge(names: Iterable[str], target: Path) -> None:
+    """Check that nothing in a folder is in the way of files of these names.
+
+    Raises:
+        InputError: a folder stands in the place of a file, or a file or a link in that of a folder.
+    """
+    folders = {""}
+    for name in names:
+        path = target / name
+        if path.is_dir() and not path.is_symlink():
+            raise InputError(IN_THE_WAY.format(path=path, kind="folder", other="file"))
+        parents = [parent for parent in map(str, Path(name).parents[:-1]) if parent not in folders]
+        for folder in parents:
+            path = target / folder
+            if path.is_symlink():
+                raise InputError(LINKED.format(path=path))
+            if path.exists() and not path.is_dir():
+                raise InputError(IN_THE_WAY.format(path=path, kind="file", other="folder"))
+        folders.update(parents)
 
 
 def merge_folder(scratch: Path, target: Path) -> None:
     """Move the files of a finished folder into one that exists, over files of the same names, one by one.
 
     Raises:
-        RestoreError: a folder in the way is a link.
+        InputError: something is in the way; no file has been moved.
     """
+    check_merge((os.path.relpath(Path(folder, name), scratch) for folder, _, names in os.walk(scratch) for name in names), target)
     for folder, _, names in os.walk(scratch):
         into = target / os.path.relpath(folder, scratch)
-        if into != target and into.is_symlink():
-            raise RestoreError(LINKED.format(path=into))
         into.mkdir(exist_ok=True)
         for name in names:
             _move(Path(folder, name), into / name)

@@ -57,7 +57,7 @@ class ParquetTable:
         """Yield the rows, each with a table of one row that holds all its columns."""
         number, limit = 0, self._columns.max_bytes
         with _reading(self._path), self._open() as file:
-            for batch in file.iter_batches(_READ_ROWS):
+            for batch in _batches(file):
                 texts = _as_bytes(batch.column(self._place))
                 for place, data in enumerate(texts):
                     number += 1
@@ -101,6 +101,12 @@ class ParquetTable:
                     held, rows, size = [], 0, 0
             if held:
                 writer.write_table(_joined(held), row_group_size=rows)
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """Yield a file's rows, one row group after the other: pyarrow joins no dictionaries inside lists."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(_READ_ROWS, row_groups=[group])
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table:
