@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from threading import RLock
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from restore.bundle import CARD, resources_folder
 from restore.config import AUTO, ENGINES
@@ -30,6 +34,10 @@ RUNTIME = ("onnxruntime", "tokenizers")
 HF_CONFIG, HF_RUNTIME = "config.json", ("torch", "transformers")
 """What tells a folder of Hugging Face's, where there is no card; and the packages of the extra `hf`."""
 VARIABLE = "RESTORE_ENGINE"
+
+Model = TypeVar("Model")
+_OPEN: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
+_OPENING = RLock()
 
 NO_RUNTIME = "the neural engine needs the package {name!r}, which is not installed; install it: pip install {name}"
 NO_HF_RUNTIME = (
@@ -126,7 +134,7 @@ def open_model(engine: str, folder: str | os.PathLike[str] | None = None) -> Lan
         raise ResourceError(NO_WEIGHTS.format(path=path))
     from restore.models.neural import NeuralModel
 
-    return NeuralModel.open(path)
+    return _shared(NeuralModel.open, path)
 
 
 def open_tagger(engine: str, folder: str | os.PathLike[str] | None = None) -> Tagger | None:
@@ -143,7 +151,7 @@ def open_tagger(engine: str, folder: str | os.PathLike[str] | None = None) -> Ta
         return None
     from restore.models.tagger import Tagger as Encoder
 
-    return Encoder.open(_advising(TAGGER, folder))
+    return _shared(Encoder.open, _advising(TAGGER, folder))
 
 
 def open_fusion(engine: str, folder: str | os.PathLike[str] | None = None) -> Fusion | None:
@@ -165,10 +173,23 @@ def _advising(name: str, folder: str | os.PathLike[str] | None) -> Path:
     return own if own is not None and own.is_dir() else resources_folder() / name
 
 
+def _shared(opener: Callable[[Path], Model], path: Path) -> Model:
+    """Open a bundle, or return the model of it that another restorer has open, unless a file has been touched since."""
+    try:
+        times = tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(path.iterdir()))
+        key = (opener, path.resolve(), times)
+    except OSError:
+        return opener(path)  # which says what is wrong
+    with _OPENING:
+        if (found := _OPEN.get(key)) is None:
+            found = _OPEN[key] = opener(path)
+    return found
+
+
 def _open_ngram(path: Path) -> WordModel:
     from restore.models.ngram import NgramModel
 
-    return WordModel(NgramModel.open(path))
+    return WordModel(_shared(NgramModel.open, path))
 
 
 def _open_huggingface(path: Path) -> LanguageModel:

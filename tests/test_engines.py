@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,21 @@ class TestNeural:
     def test_the_result_names_the_engine(self, restorer):
         assert restorer.engine.startswith("neural:")
         assert restorer.restore(TEXTS[0]).engine == restorer.engine
+
+    def test_restorers_share_models_as_long_as_they_live(self, tmp_path):
+        folder = shutil.copytree(TINY, tmp_path / "tiny")
+        one, other = Restorer(model=folder), Restorer(model=folder, channel="stemmed")
+        assert one._model is other._model
+        assert one._tagger is other._tagger
+        model = weakref.ref(one._model)
+        del one, other
+        gc.collect()
+        assert model() is None
+        one = Restorer(model=folder)
+        assert one.engine
+        (folder / "graph.onnx").write_bytes(b"damaged meanwhile")
+        with pytest.raises(ResourceError, match=r"graph\.onnx"):
+            _ = Restorer(model=folder).engine
 
     def test_the_promise_holds(self, restorer):
         for text in TEXTS[:2]:
