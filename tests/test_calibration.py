@@ -23,7 +23,7 @@ from restore.evaluation.calibration import (
     risk_coverage,
 )
 from restore.evaluation.decisions import Event, judge
-from restore.training.calibration import train_calibration
+from restore.training.calibration import judged, train_calibration
 from restore.training.fitting import (
     SenseGap,
     fit_beta,
@@ -241,3 +241,44 @@ def test_trains_from_files(tmp_path: Path) -> None:
     assert said[-1] == ("nltk", 3)
     train_calibration([path], tmp_path / "out", half="odd", channels=("transcript",))
     assert set(read_calibration(tmp_path / "out")["fast"]["channels"]) == {"nltk", "transcript"}
+
+
+def test_another_channel_leaves_the_rules_of_the_usual_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("They did not say much to the press.\n%%%\nShe never met them before the war.\n%%%\n" * 3)
+    train_calibration([path], tmp_path / "out", half="all")
+    before = read_calibration(tmp_path / "out")["fast"]["flags"]
+    train_calibration([path], tmp_path / "out", half="odd", channels=("spacy",))
+    after = read_calibration(tmp_path / "out")["fast"]
+    assert after["flags"] == before
+    assert set(after["channels"]) == {"nltk", "spacy"}
+
+
+def test_documents_of_which_nothing_is_kept_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "v1.2.txt"
+    path.write_text("It was.\n%%%\nThe officials met in Paris.\n%%%\n")
+    bundle = train_calibration([path], tmp_path / "out", half="all", words={"v1.2": 100}, weights={"v1.2": 2})
+    assert bundle.card["made"]["fast"]["documents"] == {"nltk": 1}
+
+
+def test_weights_go_by_names_with_dots(tmp_path: Path) -> None:
+    documents = ["The officials met in Paris on Monday.", "They did not say much to the press, or to us."]
+    for name in ("v1.2.txt", "v1.3.txt"):
+        (tmp_path / name).write_text("\n%%%\n".join(documents) + "\n%%%\n")
+    paths = [tmp_path / "v1.2.txt", tmp_path / "v1.3.txt"]
+    shown = [fit.words for _, fit in judged(paths, "nltk", "fast", None, "all", {"v1.2": 1})]
+    assert shown[:2] == shown[2:]  # a whole paragraph each
+    both = "\n".join(documents)
+    for path in paths:
+        path.write_text(f"{both}\n%%%\n")
+    first, second = [fit.words for _, fit in judged(paths, "nltk", "fast", None, "all", {"v1.2": 1})]
+    assert first < second
+
+
+def test_a_folder_that_holds_something_else_is_refused_before_the_work(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("The officials met in Paris.\n")
+    said: list[object] = []
+    with pytest.raises(ResourceError, match="restore-ngram"):
+        train_calibration([path], resources_folder() / "ngram", half="all", progress=lambda *args: said.append(args))
+    assert not said

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restore import Channel, ResourceError, channel_names, get_channel, strip_text
+from restore import Channel, InputError, ResourceError, channel_names, get_channel, strip_text
 from restore.bundle import resources_folder, write_bundle
 from restore.channel.detection import (
     FILE,
@@ -196,3 +196,11 @@ def test_training(tmp_path: Path) -> None:
     assert detector.names == (*channel_names(), READABLE)
     for name in ("nltk", "transcript", "gensim", "lower"):
         assert detector.detect(strip_text(PROSE, name)).name == name
+
+
+@pytest.mark.parametrize("text", ["two words", "The officials met in Paris on Monday. " * 12])
+def test_too_little_text_to_train_on(tmp_path: Path, text: str) -> None:
+    (tmp_path / "little.txt").write_text(text)
+    with pytest.raises(InputError, match="words are too few to tell channels by"):
+        train_detection([tmp_path / "little.txt"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ tokenizers = pytest.importorskip("tokenizers")
 
 from restore.errors import RestoreError  # noqa: E402
 from restore.training import checkpoint, neural, packing, vocabulary  # noqa: E402
+from restore.training.export import sequence  # noqa: E402
 from restore.training.pairs import Window, WindowSource  # noqa: E402
 
 DOCUMENT = "\n".join(
@@ -137,6 +140,33 @@ def test_workers_get_equal_shares_of_the_same_windows(tokenizer) -> None:
     assert apart <= max(whole.lengths)
 
 
+def test_many_workers_see_the_same_windows(tokenizer) -> None:
+    """What a window holds does not depend on the machine."""
+    source = WindowSource({"a": [DOCUMENT]})
+
+    def encoded(number):
+        return packing.encode_window(tokenizer, source.window(number))
+
+    [few] = next(packing.batches(encoded, 0, 3000))
+    many = next(packing.batches(encoded, 0, 3000, 128))
+    assert sorted(length for share in many for length in share.lengths) == sorted(few.lengths)
+    assert sum(len(share.targets) for share in many) == len(few.targets)
+
+
+def test_windows_that_hold_nothing_to_learn_end_in_an_error() -> None:
+    longer = packing.Encoded([1] * (packing.LONGEST + 9), packing.LONGEST + 5)
+    with pytest.raises(RestoreError, match="is the text English"):
+        next(packing.batches(lambda number: longer, 0, 3000))
+
+
+def test_names_of_special_pieces_are_nothing_special_in_a_text(tokenizer) -> None:
+    window = Window(source="ends im_end", prefix="It", target=" ends with <|im_end|> and <|endoftext|>.", closed=True)
+    pieces = packing.encode_window(tokenizer, window).pieces
+    for piece in ("<|im_start|>", "<|im_end|>", "<|endoftext|>"):
+        assert pieces.count(tokenizer.token_to_id(piece)) == 1
+    assert pieces == sequence(tokenizer, window)
+
+
 @pytest.mark.parametrize("length", [1, 127, 128, 129, 300])
 def test_attention_by_products_is_attention(length: int) -> None:
     torch.manual_seed(length)
@@ -242,8 +272,42 @@ def test_errors(corpus, base, tmp_path) -> None:
     with pytest.raises(RestoreError, match="no tokenizer"):
         train(corpus, tmp_path / "out", tmp_path / "nowhere")
     train(corpus, tmp_path / "out", base, tokens=1000)
-    with pytest.raises(RestoreError, match="seed"):
-        train(corpus, tmp_path / "out", base, seed=7)
+    with pytest.raises(RestoreError, match="holds no window; give 800 or more"):
+        neural.Settings(minutes=1, step_tokens=40)
+    with pytest.raises(RestoreError, match="--weight nosuch: the sources are daily"):
+        train(corpus, tmp_path / "other", base, weights={"nosuch": 2})
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [({"seed": 7}, "seed"), ({"weights": {"daily": 3}}, "weights"), ({"channels": {"lower": 1}}, "channels"), ({}, "text")],
+)
+def test_a_run_goes_on_only_as_it_was_begun(corpus, base, tmp_path, changed, what) -> None:
+    train(corpus, tmp_path / "out", base, tokens=1000)
+    other = corpus
+    if what == "text":
+        other = tmp_path / "daily-00.txt"
+        other.write_text(f"{DOCUMENT} It rained.\n%%%\n", encoding="utf-8")
+    with pytest.raises(RestoreError, match=f"holds a run of another {what}; give the same"):
+        train(other, tmp_path / "out", base, **changed)
+    renamed = Path(shutil.copytree(base, tmp_path / "another"))
+    with pytest.raises(RestoreError, match="a run of another base"):
+        train(corpus, tmp_path / "out", renamed)
+    train(other, tmp_path / "out", base, resume=False, tokens=1000, **changed)
+
+
+def test_what_was_begun_anew_is_not_undone_by_a_stop(corpus, base, tmp_path, monkeypatch) -> None:
+    train(corpus, tmp_path / "out", base, tokens=2000)
+
+    def stopped(self, shares, loss, spent):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(neural.Trainer, "record", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(corpus, tmp_path / "out", base, tokens=2000, resume=False)
+    lines = train(corpus, tmp_path / "out", base, tokens=2000)
+    assert not any("going on" in line for line in lines)
 
 
 def test_the_command_makes_a_model_that_restores_and_goes_on(tmp_path, corpus, base) -> None:

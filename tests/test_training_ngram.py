@@ -296,6 +296,15 @@ def test_train_with_weights(text: Path, tmp_path: Path) -> None:
         train([text, other], tmp_path / "bad", weights={"othr": 2})
 
 
+def test_a_measure_on_one_document_is_refused(text: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one.txt"
+    one.write_text("The cat saw the dog.")
+    lines: list[str] = []
+    with pytest.raises(InputError, match=r"one\.txt: holds one document"):
+        train([text], tmp_path / "out", dev=[one], progress=lines.append)
+    assert not lines  # before the work
+
+
 def test_train_on_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n%%%\n")
     with pytest.raises(InputError, match="no text to train on"):

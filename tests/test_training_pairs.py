@@ -131,7 +131,9 @@ def test_files_of_one_source_go_together(tmp_path) -> None:
     (tmp_path / "daily-news-01.txt.xz").write_bytes(lzma.compress(text.encode()))
     documents = read_sources(sorted(tmp_path.iterdir()))
     assert documents == {"daily-news": ["\n".join(PARAGRAPHS[:2]), PARAGRAPHS[2]] * 2}
-    assert source_name(tmp_path / "plain.txt") == "plain"
+    names = {"plain.txt": "plain", "gum.txt.gz": "gum", "wikinews-2019-20.txt": "wikinews-2019-20"}
+    names["opensource.com-01.txt"] = "opensource.com"
+    assert {name: source_name(tmp_path / name) for name in names} == names
 
 
 def test_held_out_windows_are_of_odd_documents(tmp_path) -> None:
@@ -148,5 +150,7 @@ def test_errors() -> None:
         WindowSource({"a": []})
     with pytest.raises(RestoreError, match="shares"):
         WindowSource({"a": [DOCUMENT]}, channels={})
+    with pytest.raises(RestoreError, match="hardly a word"):
+        WindowSource({"a": ["北京天气很好。"]}, channels={"nltk": 1}).window(0)
     with pytest.raises(RestoreError, match="unknown"):
         WindowSource({"a": [DOCUMENT]}, channels={"nonesuch": 1})

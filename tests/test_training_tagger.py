@@ -136,6 +136,38 @@ def test_errors(base: Path, corpus: Path, tmp_path: Path) -> None:
         train([corpus], tmp_path / "out", base=tmp_path / "nowhere", gaps=10)
 
 
+def test_a_run_goes_on_only_as_it_was_begun(base: Path, corpus: Path, tmp_path: Path) -> None:
+    options = {"base": base, "gaps": 300, "channels": {"nltk": 1}, "report": lambda line: None}
+    train([corpus], tmp_path / "out", **options)
+    other = tmp_path / "daily-00.txt"
+    other.write_text(f"{DOCUMENT} It rained.\n%%%\n", encoding="utf-8")
+    with pytest.raises(RestoreError, match="holds a run of another seed"):
+        train([corpus], tmp_path / "out", seed=5, **options)
+    with pytest.raises(RestoreError, match="holds a run of another text"):
+        train([other], tmp_path / "out", **options)
+    with pytest.raises(RestoreError, match="--weight nosuch"):
+        train([corpus], tmp_path / "out", weights={"nosuch": 2}, **options)
+    train([other], tmp_path / "out", resume=False, seed=5, **options)
+    assert json.loads((tmp_path / "out" / "card.json").read_text())["training"]["seed"] == 5
+
+
+def test_tags_of_a_run_that_was_never_saved_mean_nothing(base: Path, corpus: Path, tmp_path: Path) -> None:
+    options = {"channels": {"nltk": 1}, "gaps": 300, "report": lambda line: None}
+    train([corpus], tmp_path / "base", base=base, **options)
+    words = list(Tagger.open(tmp_path / "base").words)
+    (tmp_path / "out" / "checkpoint").mkdir(parents=True)
+    mixed = [*words[:2], *reversed(words[2:])]
+    (tmp_path / "out" / "checkpoint" / "tags.json").write_text(json.dumps([mixed, ["?", "="]]))
+    train([corpus], tmp_path / "out", base=tmp_path / "base", **options)
+    assert list(Tagger.open(tmp_path / "out").words) == words
+
+
+def test_more_cores_than_rows(base: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("restore.training.tagger.available_threads", lambda: 64)
+    train([corpus], tmp_path / "out", base=base, gaps=300, channels={"nltk": 1}, report=lambda line: None)
+    assert Tagger.open(tmp_path / "out").words
+
+
 def test_tags_are_named_by_how_often_they_occur(corpus: Path) -> None:
     from restore.training.pairs import WindowSource, read_sources
 

@@ -35,6 +35,12 @@ _OUT = click.option(
     "-o", "--out", required=True, type=click.Path(path_type=Path), callback=_folder, help="The folder to write."
 )
 
+_DRAWN = click.option(
+    "--weight", "weights", multiple=True, metavar="NAME=NUMBER",
+    help="How much oftener a source (a file's name without .txt) is drawn from; those that are not named count 1.",
+)  # fmt: skip
+_RESTART = click.option("--restart", is_flag=True, help="Begin anew where OUT holds a run that could go on.")
+
 
 @click.group()
 def train_command() -> None:
@@ -61,7 +67,10 @@ def train_command() -> None:
 @click.option(
     "--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How much a file counts; without it, 1."
 )
-@click.option("--dev", multiple=True, type=click.Path(path_type=Path), help="Other text, for the card's perplexities.")
+@click.option(
+    "--dev", multiple=True, type=click.Path(path_type=Path),
+    help="Other text, on whose documents of even number the card's perplexities are measured.",
+)  # fmt: skip
 def ngram(
     files: tuple[Path, ...],
     out: Path,
@@ -143,8 +152,8 @@ def wordnet(database: Path, out: Path, licence: Path) -> None:
 @click.option("--step-tokens", type=int, default=2400, show_default=True, help="Tokens of one step.")
 @click.option("--prune", type=int, default=0, show_default=True, help="Drop pieces of the vocabulary rarer than this.")
 @click.option("--channel", "channels", multiple=True, metavar="NAME=SHARE", help="Channels that strip, and their shares.")
-@click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How much oftener a source is drawn from.")
-@click.option("--restart", is_flag=True, help="Begin anew where OUT holds a run that could go on.")
+@_DRAWN
+@_RESTART
 def neural(
     files: tuple[Path, ...],
     out: Path,
@@ -194,7 +203,8 @@ def neural(
 @click.option("--seed", type=int, default=0, show_default=True, help="What the rows depend on.")
 @click.option("--learning-rate", type=float, default=4e-4, show_default=True, help="The highest.")
 @click.option("--channel", "channels", multiple=True, metavar="NAME=SHARE", help="Channels that strip, and their shares.")
-@click.option("--weight", "weights", multiple=True, metavar="NAME=NUMBER", help="How much oftener a source is drawn from.")
+@_DRAWN
+@_RESTART
 @click.option(
     "--keep", type=click.FloatRange(0, 1), default=0.0, show_default=True,
     help="The base's share in the end: 0.4 is better than 0 on other text where the base is a tagger.",
@@ -210,6 +220,7 @@ def tagger(
     learning_rate: float,
     channels: tuple[str, ...],
     weights: tuple[str, ...],
+    restart: bool,
     keep: float,
 ) -> None:
     """Train a tagger, which reads the stripped text on both sides of each gap and advises the search.
@@ -225,7 +236,7 @@ def tagger(
     train(
         files, out, base=base or resources_folder() / "tagger", held_out=held_out, minutes=minutes, gaps=gaps, seed=seed,
         learning_rate=learning_rate, channels=_weights(channels, option="--channel") or None, weights=_weights(weights) or None,
-        keep=keep, report=lambda line: click.echo(line, err=True),
+        keep=keep, resume=not restart, report=lambda line: click.echo(line, err=True),
     )  # fmt: skip
 
 
@@ -293,7 +304,9 @@ def detection(files: tuple[Path, ...], out: Path) -> None:
 def _weights(pairs: tuple[str, ...], files: tuple[Path, ...] = (), option: str = "--weight") -> dict[str, float]:
     """Return numbers by the names of files, of which each must be one of `files` if there are any."""
     weights = {}
-    names = {path.name.partition(".txt")[0] for path in files}
+    from restore.training.documents import stem
+
+    names = {stem(path) for path in files}
     for pair in pairs:
         name, _, number = pair.partition("=")
         if names and name not in names:

@@ -22,7 +22,7 @@ from restore.evaluation.decisions import Event, judge
 from restore.evaluation.documents import NO_DOCUMENTS, select
 from restore.evaluation.reading import read
 from restore.flags import FlagFinder, flag_words
-from restore.training.documents import read_documents
+from restore.training.documents import read_documents, stem
 from restore.training.fitting import SenseGap, fit_curves, fit_rules, right_shares
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ ABOUT = (
     "Curves from a search's posteriors to probabilities, by engine, channel and kind of decision; "
     "rules of sense warnings by engine."
 )
+
+
+USUAL = "nltk"
+"""The channel whose rules of warnings stand for all: those of another only fill in what it lacks."""
 
 
 class Fit(NamedTuple):
@@ -53,11 +57,6 @@ def sense_gaps(original: str, result: Restoration, finder: FlagFinder, channel: 
             wanted, put_in = (any(word in words[kind] for word in side.words) for side in (gap, other))
             cue = odds[kind][place] if kind in odds else 0.0
             yield SenseGap(kind, wanted, posterior, cue, offers[kind], put_in, tagged[kind])
-
-
-def source_of(path: Path) -> str:
-    """Return a file's name without suffix, by which weights and limits name it."""
-    return path.name.partition(".")[0]
 
 
 def first_words(text: str, words: int | None) -> str:
@@ -92,8 +91,10 @@ def judged(
     restorer = Restorer(channel=channel, engine=engine, model=model, repair=False, calibration=False)
     for path in files:
         for document in select(read_documents(path), half):
-            original = first_words(document, words.get(source_of(path)))
+            original = first_words(document, words.get(stem(path)))
             result = restorer.restore(restorer.channel.strip(original))
+            if not result.choices:  # nothing was left of it
+                continue
             yield path, judged_document(original, result, restorer.flag_finder, restorer.channel)
 
 
@@ -128,6 +129,8 @@ def train_calibration(
     """
     from restore.restorer import Restorer
 
+    if (Path(out) / CARD).exists():
+        read_calibration(out)  # what stands there in its place is found before the work
     name = Restorer(engine=engine, model=model, calibration=False).engine
     fitted: dict[str, dict[str, Any]] = {}
     rules: dict[str, Rule] = {}
@@ -137,7 +140,7 @@ def train_calibration(
         shares: list[float] = []
         for path, document in judged(files, channel, engine, model, half, words or {}):
             documents.append(document)
-            shares.append((weights or {}).get(source_of(path), 1.0))
+            shares.append((weights or {}).get(stem(path), 1.0))
             if progress is not None:
                 progress(channel, len(documents))
         if not documents:
@@ -182,10 +185,11 @@ def write_calibration(
     known = engines.get(engine, {})
     if known and known["model"] != model:
         known = {}
+    flags, new = known.get("flags", {}), {kind: asdict(rule) for kind, rule in rules.items()}
     engines[engine] = {
         "model": model,
         "channels": {**known.get("channels", {}), **fitted},
-        "flags": {**known.get("flags", {}), **{kind: asdict(rule) for kind, rule in rules.items()}},
+        "flags": {**flags, **new} if USUAL in fitted else {**new, **flags},
     }
     before = notes.get(engine, {}).get("documents", {}) if known else {}
     notes[engine] = {**made, "documents": {**before, **made.get("documents", {})}}

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from restore.training.packing import ATTENTION, special_pieces
 from restore.training.vocabulary import prune
 
 STATE, LOG = "state.safetensors", "log.jsonl"
+OTHER_RUN = "{folder}: holds a run of another {what}; give the same to go on with it, --restart to begin anew, or another OUT"
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Progress:
         smooth, speed: running means of the loss and of the pieces a second.
         average_is_better: whether the averaged weights measured better than the plain ones.
         seed: the run's seed.
+        facts: what the run was begun with, and goes on with.
     """
 
     step: int = 0
@@ -49,6 +51,20 @@ class Progress:
     speed: float = 0.0
     average_is_better: bool = False
     seed: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def check_same_run(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Check that a run that is to go on was begun with the same data, base and options.
+
+    Raises:
+        RestoreError: it was not, or what it left is damaged.
+    """
+    progress = load_state_progress(folder)
+    begun = progress.facts or {"seed": progress.seed}
+    other = [name for name, value in facts.items() if name in begun and begun[name] != value]
+    if other:
+        raise RestoreError(OTHER_RUN.format(folder=folder, what=", ".join(other)))
 
 
 def load_tokenizer(base: Path) -> Tokenizer:

@@ -24,7 +24,7 @@ from restore.cues import BITS, FILE, FORMAT, REACH, VERSION, Keys, features, key
 from restore.errors import InputError
 from restore.flags import WORDS, flag_words
 from restore.tensors import Array, write_tensors
-from restore.training.documents import read_documents
+from restore.training.documents import read_documents, stem
 
 EDGE = 128
 """The label of what is no gap."""
@@ -80,7 +80,7 @@ def collect(files: Sequence[Path], channel: Channel, weights: Mapping[str, float
     """Read the examples of some files."""
     parts = []
     for path in files:
-        weight = weights.get(path.name.partition(".txt")[0], 1.0)
+        weight = weights.get(stem(path), 1.0)
         for document in read_documents(path):
             whole, start, label = read_examples(document, channel)
             parts.append((whole, start, label, np.full(len(whole), weight, np.float32)))

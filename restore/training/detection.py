@@ -20,6 +20,7 @@ from restore.bundle import write_bundle
 from restore.channel import channel_names, get_channel
 from restore.channel.detection import FILE, FORMAT, READABLE, STEMMERS, VERSION, Detector, Tracer
 from restore.channel.sources import Sources
+from restore.errors import InputError
 from restore.lexicon import default_lexicon
 from restore.training.documents import read_documents
 
@@ -39,6 +40,8 @@ MOST_SPREAD, LEAST_SPREAD = 20.0, 0.02
 SHRINKAGE = 3.0
 """The weight of the spread over all presets, against a preset's own, in squared expected counts."""
 
+TOO_LITTLE = "{words:,} words are too few to tell channels by; give some ten thousand or more"
+
 Strip = Callable[[str], str]
 
 
@@ -50,13 +53,18 @@ def train_detection(files: Iterable[Path], out: Path, *, words: int = WORDS, hel
         out: the bundle's folder.
         words: how many words of each file are counted.
         held_out: how many more words of each file serve to learn what comes to the same.
+
+    Raises:
+        InputError: a file cannot be read, or there is too little text.
     """
     paths = sorted(files)
     texts, rest = _split(paths, words, held_out)
     strips = _strips()
     stripped = {name: [strip(text).split() for text in texts] for name, strip in strips.items()}
     sources = Sources(default_lexicon())
-    table = _table(stripped, sources)
+    table = _table(stripped, sources) if all(any(_parts(part)) for part in stripped.values()) else {}
+    if not (table and table["all"] and table["stems"]["traces"]):
+        raise InputError(TOO_LITTLE.format(words=sum(len(text.split()) for text in texts)))
     table["same"] = _same(table, rest, strips, sources)
     write_bundle(
         out, FORMAT, VERSION,
@@ -64,7 +72,7 @@ def train_detection(files: Iterable[Path], out: Path, *, words: int = WORDS, hel
         {
             "about": "How often each trace occurs in stripped English, by preset, to tell how a text was stripped.",
             "source": [path.name for path in paths],
-            "licence": "counts only; the texts' licences are public domain, CC0, CC BY, CC BY-SA, MIT and Apache-2.0",
+            "licence": "counts only, in which nothing is left of the texts themselves",
             "command": "restore train detection FILES -o resources/detection",
             "words": sum(len(text.split()) for text in texts),
             "lexicon": default_lexicon().checksum,

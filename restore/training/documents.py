@@ -52,6 +52,18 @@ def read_documents(path: str | os.PathLike[str], blank_lines: bool = False) -> I
         yield "\n".join(paragraphs).rstrip("\n")
 
 
+def stem(path: Path) -> str:
+    """Return a file's name without `.txt` and what it is packed by: what options call it.
+
+    >>> stem(Path("train/opensource.com-00.txt.xz"))
+    'opensource.com-00'
+    """
+    name = path.name
+    for suffix in (".xz", ".gz", ".txt"):
+        name = name.removesuffix(suffix)
+    return name
+
+
 def open_packed(path: Path) -> IO[bytes]:
     """Open a file to read its bytes, unpacked as its name says."""
     if path.suffix == ".xz":

@@ -24,6 +24,7 @@ from restore.models.neural import (
     SEQUENCE_FIELD,
     TOKENIZER,
     VERSION,
+    plain_pieces,
     prompt_of,
     special,
 )  # fmt: skip
@@ -98,7 +99,7 @@ def export(
 
 def sequence(tokenizer: Tokenizer, window: Window) -> list[int]:
     """Return the pieces of a window as the model reads and writes them."""
-    target = tokenizer.encode(window.target, add_special_tokens=False).ids
+    target = plain_pieces(tokenizer, window.target)
     end = [special(tokenizer, END)] if window.closed else []
     return [*prompt_of(tokenizer, window.source.split(" "), window.prefix), *target, *end]
 

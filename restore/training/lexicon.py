@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from restore.bundle import write_bundle
 from restore.channel.wordmaps import word_map
+from restore.errors import InputError
 from restore.lattice.forms import unknown_cases
 from restore.lexicon import FILE, FORMAT, STEP, VERSION, key_hash
 from restore.tensors import write_tensors
-from restore.training.documents import read_documents
+from restore.training.documents import UNREADABLE, read_documents
 from restore.units import is_word, segment, sentence_starts
 
 MAPS = ("wordnet-noun", "wordnet-nvar", "porter", "snowball")
@@ -110,7 +111,13 @@ def _count(
 def _read_lists(paths: Iterable[Path]) -> dict[str, set[str]]:
     listed: dict[str, set[str]] = defaultdict(set)
     for path in paths:
-        for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise InputError(UNREADABLE.format(path=path, why=error.strerror or error)) from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: byte {error.start} is not UTF-8; convert the list to UTF-8") from error
+        for line in text.splitlines():
             word = line.strip()
             if word and not word.endswith("'s"):
                 listed[word.lower()].add(word)

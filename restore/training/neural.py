@@ -19,8 +19,11 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from restore.errors import RestoreError
+from restore.models.network import available_threads
 from restore.training.checkpoint import (
+    STATE,
     Progress,
+    check_same_run,
     load_model,
     load_state,
     load_tokenizer,
@@ -30,12 +33,14 @@ from restore.training.checkpoint import (
     truncate_log,
     write_log,
 )
-from restore.training.packing import Batch, batches, encode_window, fixed_batches, half_precision, losses
+from restore.training.packing import LONGEST, Batch, batches, encode_window, fixed_batches, half_precision, losses
 from restore.training.pairs import (
     CHANNEL_SHARES,
     SOURCE_WEIGHTS,
     Shape,
     WindowSource,
+    check_weights,
+    facts_of,
     held_out_windows,
     read_sources,
 )
@@ -60,7 +65,7 @@ class Settings:
         learning_rate: the highest; reached after `warm_up` steps, then down a cosine to 5 % of it.
         warm_up: steps at the start with a lower rate.
         weight_decay: of all matrices.
-        step_tokens: pieces of one step, over all workers.
+        step_tokens: pieces of one step, over all workers; at least `LONGEST`, those of the longest window.
         half: multiply in bfloat16; None is wherever the processor gains by it.
         workers: threads that work on a share of each step each; None is one for every core.
         average: how much of the averaged weights each step keeps (a moving average over about 1 / (1 - average) steps).
@@ -89,6 +94,8 @@ class Settings:
             raise RestoreError("training: say how long: a number of minutes, of tokens, or both")
         if min(self.minutes or 1, self.tokens or 1, self.step_tokens, self.learning_rate) <= 0:
             raise RestoreError("training: minutes, tokens, tokens a step and learning rate must be above 0")
+        if self.step_tokens < LONGEST:
+            raise RestoreError(f"training: a step of {self.step_tokens} tokens holds no window; give {LONGEST} or more")
 
     def done(self, progress: Progress) -> float:
         """Return the share of the run that is behind, from 0 to 1."""
@@ -113,6 +120,7 @@ def train(
     out: str | os.PathLike[str],
     *,
     base: str | os.PathLike[str],
+    origin: str | None = None,
     held_out: str | os.PathLike[str] | None = None,
     resume: bool = True,
     channels: Mapping[str, float] | None = None,
@@ -131,6 +139,7 @@ def train(
         files: corpus files: `.txt` or `.txt.xz`, one paragraph a line, each document closed by a line `%%%`.
         out: the folder to write.
         base: a folder with a Llama-type model in safetensors and its `tokenizer.json`, or a GGUF file of one.
+        origin: what the base is called, if not by its own name: a run goes on only with the base that it began with.
         held_out: a corpus file whose odd-numbered documents are only measured on.
         resume: go on from `out` where it holds an unfinished run; else start anew.
         channels: the channels that strip the windows, and their shares.
@@ -143,13 +152,14 @@ def train(
         The folder.
 
     Raises:
-        RestoreError: a file cannot be used, or the settings contradict each other.
+        RestoreError: a file cannot be used, the settings contradict each other, or the run in `out` was begun with others.
     """
     run = Settings(**settings)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     say = report or to_stderr
     documents = read_sources([Path(path) for path in files])
+    check_weights(weights, documents)
     source = WindowSource(
         documents,
         channels=dict(channels or CHANNEL_SHARES),
@@ -158,8 +168,10 @@ def train(
         seed=run.seed,
     )
     torch.manual_seed(run.seed)
-    going_on = resume and (folder / "state.safetensors").exists()
+    facts = {**facts_of(source), "seed": run.seed, "prune": run.prune, "base": origin or Path(base).name}
+    going_on = resume and (folder / STATE).exists()
     if going_on:
+        check_same_run(folder, facts)
         tokenizer, model = load_tokenizer(folder), load_model(folder)
     else:
         tokenizer, model = load_tokenizer(Path(base)), load_model(Path(base))
@@ -168,6 +180,7 @@ def train(
             counts = count_pieces(tokenizer, list(chain.from_iterable(documents.values())))
             tokenizer = prune_model(model, tokenizer, counts, run.prune)
         say(f"vocabulary of {tokenizer.get_vocab_size()} pieces, {model.num_parameters() / 1e6:.1f}M parameters")
+        (folder / STATE).unlink(missing_ok=True)  # lest the old run goes on if this is stopped before it is saved
     measured = held_out_windows(Path(held_out), run.eval_windows) if held_out and run.eval_windows else []
     trainer = Trainer(
         model=model,
@@ -177,6 +190,7 @@ def train(
         folder=folder,
         held_out=fixed_batches((encode_window(tokenizer, window) for window in measured), run.step_tokens),
         say=say,
+        progress=Progress(facts=facts),
     )
     if going_on:
         trainer.load()
@@ -216,17 +230,12 @@ class Trainer:
             {"params": [p for p in self.parameters if p.dim() <= 1], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
-        self.workers = self.settings.workers or os.cpu_count() or 1
+        self.workers = self.settings.workers or available_threads()
         self.half = half_precision() if self.settings.half is None else self.settings.half
 
     def load(self) -> None:
         """Take up the state that was saved last."""
         self.progress = load_state(self.folder, self.parameters, self.averaged, self.optimizer)
-        if self.progress.seed != self.settings.seed:
-            raise RestoreError(
-                f"{self.folder}: was begun with seed {self.progress.seed}, not {self.settings.seed}; "
-                "give that seed, or start anew elsewhere"
-            )
         truncate_log(self.folder, self.progress.step)
 
     def run(self) -> None:

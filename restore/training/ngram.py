@@ -10,9 +10,8 @@ import math
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from restore.models.pieces import (
 )
 from restore.models.trie import CODES, FORMAT, TENSORS, VERSION, VOCABULARY, read_trie
 from restore.tensors import write_tensors
-from restore.training.documents import read_documents
+from restore.training.documents import read_documents, stem
 from restore.training.kneser_ney import BITS, HIGHEST_ORDER, Level, estimate
 from restore.units import segment
 
@@ -46,6 +45,7 @@ RARE_NUMBER = 100
 """A number met fewer times is left to its class: what matters about most numbers is how long they are."""
 
 NO_TEXT = "{files}: no text to train on; give files of running prose, such as .txt or .txt.xz"
+ONE_DOCUMENT = "{path}: holds one document, and the even ones are measured on; close each with a line %%%, and give more"
 BAD_WEIGHT = "no training file is called {names}; weights go by file name without .txt, .txt.xz or .txt.gz"
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -81,14 +81,16 @@ def train(
         progress: called with a line about each step.
 
     Raises:
-        InputError: a file cannot be read, none has any text, or a weight names none of them.
+        InputError: a file cannot be read, none has any text, one of `dev` has no second document, or a weight names none of
+            them.
         ValueError: the order or the vocabulary is out of range.
     """
     say = progress or (lambda line: None)
-    paths = sorted((Path(file) for file in files), key=_stem)
+    measured = {stem(Path(file)): _even(file) for file in dev}  # read before the work, so that a bad file costs nothing
+    paths = sorted((Path(file) for file in files), key=stem)
     if not len(SPECIALS) < vocabulary <= LIMIT:
         raise ValueError(f"vocabulary must be {len(SPECIALS) + 1} to {LIMIT}, not {vocabulary}")
-    if unknown := sorted(set(weights or ()) - {_stem(path) for path in paths}):
+    if unknown := sorted(set(weights or ()) - {stem(path) for path in paths}):
         raise InputError(BAD_WEIGHT.format(names=", ".join(unknown)))
     corpus = read_corpus(paths, say)
     pieces = choose_pieces(corpus, vocabulary)
@@ -105,7 +107,7 @@ def train(
         "pieces": int(stream.size),
         "vocabulary": len(pieces),
         "ngrams": [int(level.keys.size) for level in levels],
-        "perplexity": {_stem(Path(file)): round(perplexity(model, _even(file)), 1) for file in dev},
+        "perplexity": {name: round(perplexity(model, documents), 1) for name, documents in measured.items()},
     }
     say(f"writing {', '.join(f'{level.keys.size:,}' for level in levels)} n-grams to {os.fspath(out)}")
     text = "".join(f"{piece}\n" for piece in pieces.pieces)
@@ -161,7 +163,7 @@ def read_corpus(paths: Sequence[Path], say: Callable[[str], None]) -> Corpus:
             numbers.append(0)
             numbers.extend([kinds.setdefault(kind, len(kinds)) for kind in placed(segment(document))])
             numbers.append(1)
-        files.append((_stem(path), len(numbers) - before))
+        files.append((stem(path), len(numbers) - before))
     if not numbers:
         raise InputError(NO_TEXT.format(files=", ".join(map(str, paths)) or "no files"))
     return Corpus(list(kinds), np.frombuffer(numbers, dtype=np.uint32), files)
@@ -231,15 +233,11 @@ def quantise(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.uint8], np
     return codes, np.linspace(low, 0, CODES).astype(np.float32)
 
 
-def _even(file: Path_) -> Iterator[str]:
-    return islice(read_documents(file), 1, None, 2)
-
-
-def _stem(path: Path) -> str:
-    name = path.name
-    for suffix in (".xz", ".gz", ".txt"):
-        name = name.removesuffix(suffix)
-    return name
+def _even(file: Path_) -> list[str]:
+    documents = list(read_documents(file))
+    if len(documents) < 2:
+        raise InputError(ONE_DOCUMENT.format(path=os.fspath(file)))
+    return documents[1::2]
 
 
 def _write(path: Path, text: str) -> None:

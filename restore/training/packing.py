@@ -22,10 +22,17 @@ from torch.nn import functional
 from transformers import AttentionInterface, LlamaForCausalLM
 
 from restore.errors import RestoreError
+from restore.models.neural import plain_pieces
 from restore.training.pairs import Window
 from restore.training.vocabulary import END, SEPARATOR, START
 
 ATTENTION = "restore-packed"
+
+LONGEST = 800
+"""Pieces of a window, of which more are cut off: one in some hundred has more than 600."""
+
+MOST_DROPPED = 1_000
+"""Windows in a row whose source alone is longer, after which nothing is expected of the text."""
 
 QUERY_ROWS = 128
 """Queries of a window whose attention is computed at once, so that keys ahead of them cost little."""
@@ -55,14 +62,10 @@ def special_pieces(tokenizer: Tokenizer) -> tuple[int, int, int]:
 
 
 def encode_window(tokenizer: Tokenizer, window: Window) -> Encoded:
-    """Encode a window in the sequence format that `Window` documents."""
-
-    def pieces(text: str) -> list[int]:
-        return list(tokenizer.encode(text, add_special_tokens=False).ids) if text else []
-
+    """Encode a window in the sequence format that `Window` documents. The names of special pieces mean nothing in a text."""
     start, separator, end = special_pieces(tokenizer)
-    given = [start, *pieces(" " + window.source), separator]
-    text = [*pieces(window.prefix), *pieces(window.target)]
+    given = [start, *plain_pieces(tokenizer, " " + window.source), separator]
+    text = [*plain_pieces(tokenizer, window.prefix), *plain_pieces(tokenizer, window.target)]
     return Encoded([*given, *text, *([end] if window.closed else [])], len(given))
 
 
@@ -109,15 +112,21 @@ def batches(encoded: Callable[[int], Encoded], first: int, size: int, workers: i
     """Yield the batches of one step after another, window after window from number `first` on, for ever.
 
     A step holds at most `size` pieces, and its windows are dealt out so that all workers have about as much to do. A
-    window that is longer than a worker's share is cut at its end.
+    window of more than `LONGEST` pieces is cut at its end.
 
     Yields:
         One batch for each worker that has work, at most `workers` of them.
+
+    Raises:
+        RestoreError: the sources of the windows leave no room for their targets.
     """
-    waiting, total, number = list[Encoded](), 0, first
+    waiting, total, number, dropped = list[Encoded](), 0, first, 0
     while True:
         one = encoded(number)
-        one = Encoded(one.pieces[: size // workers], one.given)
+        one = Encoded(one.pieces[: min(LONGEST, size)], one.given)
+        dropped = 0 if one.given < len(one.pieces) else dropped + 1
+        if dropped > MOST_DROPPED:
+            raise RestoreError(f"training: stripped windows have more than {min(LONGEST, size)} pieces; is the text English?")
         if waiting and total + len(one.pieces) > size:
             yield [pack(share, number) for share in deal(waiting, workers) if share]
             waiting, total = [], 0

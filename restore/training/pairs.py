@@ -8,12 +8,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from restore.channel import Channel, Token, get_channel
 from restore.errors import RestoreError
-from restore.training.documents import read_documents
+from restore.training.documents import read_documents, stem
 
 CHANNEL_SHARES: Mapping[str, float] = {"nltk": 0.8, "transcript": 0.1, "stemmed": 0.1}
 
@@ -41,6 +43,10 @@ SOURCE_WEIGHTS: Mapping[str, float] = {
     "un-general-debate": 0.25,
 }
 """How much oftener than its length a source is drawn from: news and reference first, speeches and technology last."""
+
+MOST_DRAWS = 1_000
+"""Documents in a row of which a channel keeps too little, after which nothing is expected of the text."""
+NOTHING_KEPT = "training: the channels keep hardly a word of the text; is it English?"
 
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)")
 
@@ -103,7 +109,8 @@ def source_name(path: Path) -> str:
     >>> source_name(Path("train/un-general-debate-00.txt.xz"))
     'un-general-debate'
     """
-    return re.sub(r"(-\d\d)?\.txt(\.xz)?$", "", path.name)
+    name = stem(path)
+    return name if name in SOURCE_WEIGHTS else re.sub(r"-\d\d$", "", name)
 
 
 def _clean_cuts(text: str, tokens: Sequence[Token]) -> list[int]:
@@ -248,9 +255,13 @@ class WindowSource:
         return channel, self.documents[source][which], self._tokens(channel, source, which)
 
     def window(self, number: int) -> Window:
-        """Return window `number`."""
+        """Return window `number`.
+
+        Raises:
+            RestoreError: the channels keep nothing of the documents.
+        """
         chance = random.Random(f"{self.seed}:{number}")
-        while True:
+        for _ in range(MOST_DRAWS):
             channel, text, tokens = self.document(chance)
             window = cut_window(text, tokens, self.shape, chance)
             if window is None:
@@ -259,6 +270,7 @@ class WindowSource:
                 words = damage(window.source.split(" "), self._stop_words[channel], chance)
                 window = replace(window, source=" ".join(words))
             return replace(window, channel=channel)
+        raise RestoreError(NOTHING_KEPT)
 
 
 def read_sources(files: Sequence[Path]) -> dict[str, list[str]]:
@@ -267,6 +279,26 @@ def read_sources(files: Sequence[Path]) -> dict[str, list[str]]:
     for path in files:
         documents.setdefault(source_name(path), []).extend(read_documents(path))
     return documents
+
+
+def check_weights(weights: Mapping[str, float] | None, documents: Mapping[str, Sequence[str]]) -> None:
+    """Check that weights name sources that are there.
+
+    Raises:
+        RestoreError: one does not.
+    """
+    if unknown := sorted(set(weights or ()) - set(documents)):
+        raise RestoreError(f"training: --weight {', '.join(unknown)}: the sources are {', '.join(sorted(documents))}")
+
+
+def facts_of(source: WindowSource) -> dict[str, Any]:
+    """Return what tells one source of windows from another, as plain data."""
+    digest = sha256()
+    for name, texts in sorted(source.documents.items()):
+        for text in (name, *texts):
+            digest.update(text.encode() + b"\0")
+    shares = {name: source.weights.get(name, 1.0) for name in source.documents}
+    return {"text": digest.hexdigest(), "channels": dict(source.channels), "weights": shares}
 
 
 def held_out_windows(path: Path, count: int, channel: str = "nltk", seed: int = 0) -> list[Window]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import time
 from collections import Counter
@@ -22,10 +21,11 @@ from torch import Tensor
 
 from restore.channel import get_channel
 from restore.errors import RestoreError
+from restore.models.network import available_threads
 from restore.tags import Case, Mark
-from restore.training.checkpoint import Progress, load_state, save_state, truncate_log, write_log
+from restore.training.checkpoint import STATE, Progress, check_same_run, load_state, save_state, truncate_log, write_log
 from restore.training.documents import read_documents
-from restore.training.pairs import WindowSource, read_sources
+from restore.training.pairs import MOST_DRAWS, NOTHING_KEPT, WindowSource, check_weights, facts_of, read_sources
 from restore.training.tagger_export import export
 from restore.training.tagger_network import Network, losses, read_base
 from restore.training.tagger_rows import IGNORED, Batch, Row, RowMaker, name_tags
@@ -84,6 +84,7 @@ def train(
     channels: Mapping[str, float] | None = None,
     weights: Mapping[str, float] | None = None,
     keep: float = 0.0,
+    resume: bool = True,
     report: Callable[[str], None] = print,
 ) -> Path:
     """Train a tagger, and write it as a bundle. A stopped run goes on where it was.
@@ -101,31 +102,42 @@ def train(
         weights: how much oftener than its length each source is drawn from.
         keep: the base's share of the weights in the end, the rest being what was learnt: on text that was not trained on,
             such a mean is better than either (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+        resume: go on from what a stopped run left in `out`; else begin anew.
         report: called with lines to show.
 
     Raises:
-        RestoreError: a file cannot be used, or neither `minutes` nor `gaps` is given.
+        RestoreError: a file cannot be used, neither `minutes` nor `gaps` is given, or the run in `out` was begun with others.
     """
     if not (minutes or gaps):
         raise RestoreError("training: say how long: a number of minutes, or of gaps")
     folder = out / "checkpoint"
     folder.mkdir(parents=True, exist_ok=True)
+    documents = read_sources(files)
+    check_weights(weights, documents)
     source = WindowSource(
-        read_sources(files),
+        documents,
         channels=dict(channels or CHANNEL_SHARES),
         weights=dict(SOURCE_WEIGHTS if weights is None else weights),
         seed=seed,
     )
     torch.manual_seed(seed)
     known, tokenizer, words, edits = read_base(base)
-    if (folder / TAGS).exists():
+    facts = {**facts_of(source), "seed": seed, "base": base.name}
+    going_on = resume and (folder / STATE).exists()
+    if going_on:
+        check_same_run(folder, facts)
         words, edits = json.loads((folder / TAGS).read_text(encoding="utf-8"))
     elif not words:
         words, edits = name_tags(source, seed)
+    if not going_on:
+        (folder / STATE).unlink(missing_ok=True)
+        truncate_log(folder, -1)
     (folder / TAGS).write_text(json.dumps([words, edits]), encoding="utf-8")
     maker = RowMaker(tokenizer, words, edits)
     outputs = {"marks": len(Mark), "cases": len(Case), "edits": len(edits)} | dict.fromkeys(("first", "last", "held"), len(words))
     run = Run(Network(known, outputs), maker, source, folder, seed, learning_rate, minutes, gaps, report)
+    run.progress.facts = facts
+    run.progress.seed = seed
     if held_out is not None:
         run.held_out = _held_out(maker, held_out)
     run.train()
@@ -184,7 +196,7 @@ class Run:
             {"params": [p for p in self.parameters if p.dim() <= 1], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
-        self.workers = os.cpu_count() or 1
+        self.workers = min(available_threads(), ROWS)
 
     @property
     def done(self) -> float:
@@ -198,17 +210,22 @@ class Run:
         return [self.maker.batch([self.row(number * ROWS + at) for at in share]) for share in shares]
 
     def row(self, number: int) -> Row:
-        """Make row `number`, which depends on the seed and it alone."""
+        """Make row `number`, which depends on the seed and it alone.
+
+        Raises:
+            RestoreError: the channels keep hardly a word of the documents.
+        """
         chance = random.Random(f"{self.seed}:{number}")
-        while True:
+        for _ in range(MOST_DRAWS):
             _, text, tokens = self.source.document(chance)
             if len(tokens) > 4:
                 return self.maker.row(text, tokens, max(0, chance.randint(-60, max(0, len(tokens) - 60))))
+        raise RestoreError(NOTHING_KEPT)
 
     def train(self) -> None:
         """Train to the end of the run, saving and measuring on the way."""
         progress = self.progress
-        if (self.folder / "state.safetensors").exists():
+        if (self.folder / STATE).exists():
             progress = self.progress = load_state(self.folder, self.parameters, self.averaged, self.optimizer)
             truncate_log(self.folder, progress.step)
             self.say(f"going on after step {progress.step}")
