@@ -16,6 +16,9 @@ from restore.models.base import Encoded, Expansion, Request, Window
 from restore.units import segment
 
 os.environ.setdefault("RESTORE_ENGINE", "fast")  # most tests are about what holds for every engine
+for _name in ("FORCE_COLOR", "NO_COLOR"):
+    os.environ.pop(_name, None)
+os.environ["COLUMNS"] = "100"  # the terminal that tests are run in is no matter
 
 ROOT = Path(__file__).resolve().parent.parent
 

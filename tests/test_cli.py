@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from restore import strip_text
+from restore import RestoreError, Style, strip_text
 from restore.channel import channel_names, get_channel
 from restore.cli import main
 from restore.cli.channels import EXAMPLES
@@ -68,6 +68,37 @@ def test_json_holds_the_history(run: Run, stripped_file: Path) -> None:
     assert result["restored"] is True
     assert {"text", "edits", "kept", "repairs", "channel", "engine"} <= result.keys()
     assert result["channel"] == "nltk"
+
+
+@pytest.mark.parametrize(
+    ("args", "name", "value"),
+    [
+        (["--conservative"], "min_confidence", 0.5),
+        (["--fluent"], "min_confidence", 0.0),
+        (["--min-confidence", "0.3"], "min_confidence", 0.3),
+        (["--us", "plain"], "style", Style(abbreviations="plain")),
+        (["--quotes", "curly"], "style", Style(quotes="curly")),
+        (["--dash", "spaced"], "style", Style(dash="spaced")),
+        (["--no-serial-comma"], "style", Style(serial_comma=False)),
+        (["--beam", "3"], "beam", 3),
+        (["--no-repair"], "repair", False),
+        (["--channel", "stemmed"], "channel", "stemmed"),
+        (["--engine", "fast"], "engine", "fast"),
+        (["--model", "mine"], "model", "mine"),
+    ],
+)
+def test_options_reach_the_restorer(
+    run: Run, stripped_file: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], name: str, value: object
+) -> None:
+    seen: dict[str, object] = {}
+
+    def noted(**options: object) -> None:
+        seen.update(options)
+        raise RestoreError("enough")
+
+    monkeypatch.setattr("restore.restorer.Restorer", noted)
+    run(str(stripped_file), *args)
+    assert seen[name] == value
 
 
 def test_writes_a_file_whole(run: Run, stripped_file: Path, tmp_path: Path) -> None:

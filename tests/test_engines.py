@@ -10,9 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from restore import Restorer, engines, strip_text
+from restore.bundle import resources_folder
+from restore.calibration import read_calibration
 from restore.cli.main import group
 from restore.engines import VARIABLE, engine_of
 from restore.errors import ResourceError, RestoreError
+from restore.training.calibration import train_calibration
+from restore.training.ngram import train as train_ngram
 
 TINY = Path(__file__).parent / "data" / "tiny_neural"
 TEXTS = [
@@ -59,6 +63,29 @@ class TestChoice:
         monkeypatch.setattr(engines, "find_spec", lambda name: None)
         with pytest.raises(RestoreError, match="pip install onnxruntime"):
             engines.open_model("neural")
+
+
+def test_the_engine_that_comes_with_restore(seed_text):
+    """Its promise, its calibration, and that its search inserts: with its own weights, where all other tests have tiny ones."""
+    restorer = Restorer(engine="neural")
+    text = " ".join(seed_text.split()[:40])
+    result = restorer.restore(text)
+    assert strip_text(result.text) == text
+    assert "officials" in result.text
+    assert result.calibrated
+    assert read_calibration(resources_folder() / "calibration")["neural"]["model"] == restorer.engine
+    assert sum(edit.kind == "inserted" for edit in result.edits) > 10
+
+
+def test_a_model_of_ones_own_is_used(tmp_path):
+    text = tmp_path / "mine.txt"
+    text.write_text("The cat saw the dog. The dog has seen a cat.\n%%%\n" * 9)
+    train_ngram([text], tmp_path / "m", cutoffs=(1, 1, 2))
+    own = Restorer(model=tmp_path / "m", repair=False)
+    assert own.engine != Restorer(engine="fast").engine
+    assert not own.restore("cat saw dog").calibrated
+    train_calibration([text], tmp_path / "m" / "calibration", model=tmp_path / "m", half="all")
+    assert Restorer(model=tmp_path / "m", repair=False).restore("cat saw dog").calibrated
 
 
 @pytest.fixture(scope="module")

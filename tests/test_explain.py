@@ -96,6 +96,18 @@ def test_explains_as_json(file: str) -> None:
     assert {"text", "given", "confidence", "edits", "flags", "kept", "repairs"} <= whole["sentences"][0].keys()
 
 
+def test_readability_before_and_after(file: str) -> None:
+    pytest.importorskip("textstat")
+    args = [file, "--engine", "fast", "--readability"]
+    ease = json.loads(CliRunner().invoke(explain_command, [*args, "--json"]).output)["readability"]
+    assert ease["perplexity"]["after"] < ease["perplexity"]["before"]
+    assert ease["before"].keys() == ease["after"].keys()
+    assert any("flesch" in name.lower() for name in ease["before"])
+    shown = CliRunner().invoke(explain_command, args).output
+    assert "before and after" in shown
+    assert "perplexity" in shown
+
+
 def test_nbest(file: str) -> None:
     done = CliRunner().invoke(text_command, [file, "--engine", "fast", "--nbest", "3"])
     assert done.exit_code == 0

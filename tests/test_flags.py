@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from restore import Restoration, Restorer
+from restore import Restoration, Restorer, strip_text
 from restore.calibration import Rule
 from restore.channel import get_channel
 from restore.cues import REACH, Cues, keys
@@ -55,9 +55,11 @@ def test_quotation_marks_are_always_flagged() -> None:
 
 
 def test_what_the_channel_keeps_is_never_missed() -> None:
-    restorer = Restorer(engine="fast", channel="transcript")
-    result = restorer.restore("he did not find a compelling reason to stop the removal of the men before monday")
+    said = (Path(__file__).resolve().parent.parent / "examples" / "transcript_stripped.txt").read_text(encoding="utf-8")
+    assert any(word in said.split() for word in ("not", "he", "before"))
+    result = Restorer(engine="fast", channel="transcript").restore(said)
     assert {flag.kind for flag in result.flags} <= {"quotation"}
+    assert {flag.kind for flag in Restorer(engine="fast").restore(strip_text(result.text)).flags} > {"person"}
 
 
 def test_flags_are_plain_data_within_the_text(fast: Restorer, seed_text: str) -> None:

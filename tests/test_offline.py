@@ -31,7 +31,12 @@ socket.create_connection = socket.getaddrinfo = socket.gethostbyname = _no
 STRIPPED = "u immigration official routinely deport non citizen felony drug conviction"
 ORIGINAL = "The officials said that they had found no reason. The court ruled on Tuesday that the law was void.\n"
 COMMANDS = {
-    "restore": [["stripped.txt"], ["stripped.txt", "--json"], ["stripped.txt", "-o", "prose.txt"]],
+    "restore": [
+        ["stripped.txt"],
+        ["stripped.txt", "--json"],
+        ["stripped.txt", "-o", "prose.txt"],
+        ["stripped.txt", "--engine", "neural"],
+    ],
     "strip": [["strip", "original.txt"], ["strip", "original.txt", "--channel", "stemmed"]],
     "channels": [["channels"]],
     "evaluate": [["evaluate", "original.txt", "--engine", "fast"]],

@@ -158,8 +158,14 @@ def test_wrong_options(options: dict[str, object]) -> None:
 
 def test_confidence_and_alternatives(fast: Restorer) -> None:
     result = fast.restore("official said monday president met minister")
-    edits = [edit for edit in result.edits if edit.kind == "recased"]
-    for edit in edits:
+    assert {edit.kind for edit in result.edits} >= {"inflected", "recased", "inserted"}
+    for edit in result.edits:
+        every = [other.text.strip() for other in result.alternatives(edit, 50)]
+        if edit.kind == "inserted":  # its gap as a whole may hold more than this
+            assert any(edit.after.strip() in text for text in every)
+        else:
+            assert edit.after in every
+            assert all(strip_text(f"{text} table").split()[0] == edit.before for text in every)
         assert edit.confidence is not None
         assert 0 < edit.confidence <= 1
         alternatives = result.alternatives(edit, 3)
@@ -167,6 +173,24 @@ def test_confidence_and_alternatives(fast: Restorer) -> None:
             (other.probability for other in alternatives), reverse=True
         )
     assert 0 < result.confidence <= 1
+
+
+def test_auto_restores_by_the_channel_that_it_finds() -> None:
+    prose = (
+        "The officials said they didn't find anything. I don't know what she told him, "
+        "but he wasn't happy when we came back to the old house."
+    )
+    said = strip_text(prose, "transcript")
+    whole = "The officials said that they had found no reason to stop it. He left."
+    auto = Restorer(engine="fast", channel="auto")
+    found = list(auto.restore_many([said, whole, strip_text(whole * 3)]))
+    assert [one.channel for one in found] == ["transcript", "readable", "nltk"]
+    assert found[0].text == Restorer(engine="fast", channel="transcript").restore(said).text
+    assert found[1].text == whole
+    assert "returned unchanged" in found[1].notes[0]
+    notes: list[str] = []
+    assert "".join(auto.stream(said, notes)) == found[0].text
+    assert "transcript channel" in notes[0]
 
 
 def test_a_text_ends_where_its_words_do(shy: Restorer) -> None:

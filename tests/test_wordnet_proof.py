@@ -5,6 +5,7 @@ Run with: pytest -m wordnet
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,11 +14,14 @@ from pathlib import Path
 
 import nltk
 import pytest
+from click.testing import CliRunner
 from nltk.stem import WordNetLemmatizer
 
 from restore import get_channel, strip_text
+from restore.bundle import resources_folder
 from restore.channel.presets import stop_list
 from restore.channel.wordmaps import word_map
+from restore.cli.train import train_command
 from restore.lexicon import default_lexicon
 
 DATABASE = Path(os.environ.get("RESTORE_WORDNET", "/usr/share/wordnet"))
@@ -98,3 +102,12 @@ def test_lists_given_in_the_environment(lemmatizer: WordNetLemmatizer) -> None:
     for path in sorted(Path(os.environ.get("RESTORE_CORPUS", ROOT / "examples")).rglob("*.txt")):
         text = path.read_text(encoding="utf-8")
         assert get_channel("nltk").strip(text) == usual_recipe(text, lemmatizer), path.name
+
+
+def test_the_table_is_what_its_command_makes(tmp_path: Path) -> None:
+    shipped = resources_folder() / "wordnet"
+    args = ["wordnet", str(DATABASE), "-o", str(tmp_path / "out"), "--licence", str(shipped / "LICENSE")]
+    done = CliRunner().invoke(train_command, args)
+    assert done.exit_code == 0, done.output
+    made, known = (json.loads((folder / "card.json").read_text(encoding="utf-8")) for folder in (tmp_path / "out", shipped))
+    assert made["files"] == known["files"]  # sizes and checksums

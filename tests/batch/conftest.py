@@ -18,8 +18,13 @@ from restore import Restoration
 from restore.batch import Columns, Job, Progress, run_batch
 from restore.batch.engine import restore_rows
 from restore.batch.rows import Outcome, Part
+from restore.flags import Flag
+from restore.repair import Repair
 
 KINDS = ["t.jsonl", "t.jsonl.gz", "t.csv", "t.csv.zst", "t.tsv.xz", "t.parquet", "folder"]
+
+
+FLAG = Flag("negation", 0, 0, 1, "may be the reverse", ("not",), 0.25)
 
 
 class Shouting:
@@ -30,7 +35,10 @@ class Shouting:
     def restore(self, text: str) -> Restoration:
         if "boom" in text:
             raise ZeroDivisionError("as asked")
-        return Restoration(text.upper(), text, (), channel="loud", notes=("short",) if len(text) < 3 else ())
+        told: dict[str, Any] = {}
+        if len(text) < 3:
+            told = {"notes": ("short",), "flags": (FLAG,), "repairs": (Repair("typo", 0, 1, "b", "a", 1.5),)}
+        return Restoration(text.upper(), text, (), channel="loud", **told)
 
     def restore_many(self, texts: Iterable[str]) -> Iterator[Restoration]:
         return map(self.restore, texts)

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from restore import Restorer
+from restore import Restorer, strip_text
+from restore.batch import Columns, Progress
 from restore.batch.store import Store
 from restore.cli.batch import batch_command
 
@@ -112,6 +113,44 @@ def test_errors_are_one_line(command: Command, tmp_path: Path, args: list[str], 
     assert says in err
     assert (tmp_path / "old.csv").read_text() == "old"
     assert {path.name for path in tmp_path.iterdir()} <= {"a.csv", "old.csv", ".out.csv.restore-batch"}
+
+
+def test_every_option_reaches_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "terms.txt").write_text("ICE\n")
+    seen: list[Any] = []
+
+    def noted(job: Any, workers: Any, listener: Any) -> Progress:
+        seen.append(job)
+        return Progress(rows=1)
+
+    monkeypatch.setattr("restore.batch.runner.run_batch", noted)
+    monkeypatch.chdir(tmp_path)
+    options = "--text-field body --output-field prose --prefix _ --max-bytes 999 --part-rows 7 --strict --force --terms terms.txt"
+    how = "--channel stemmed --engine fast --beam 3 --no-repair --conservative --us dotted --quotes curly --dash tight"
+    done = CliRunner().invoke(batch_command, ["a.csv", "-o", "b.csv", *options.split(), *how.split(), "--serial-comma"])
+    assert done.exit_code == 0, done.output
+    (job,) = seen
+    assert (job.source, job.target, job.columns) == (Path("a.csv"), Path("b.csv"), Columns("body", "prose", "_", 999))
+    assert (job.part_rows, job.strict, job.force) == (7, True, True)
+    assert job.options == {
+        "channel": "stemmed",
+        "engine": "fast",
+        "model": None,
+        "beam": 3,
+        "repair": False,
+        "min_confidence": 0.5,
+        "terms": ("ICE",),
+        "style": {"abbreviations": "dotted", "quotes": "curly", "dash": "tight", "serial_comma": True},
+    }
+
+
+def test_each_row_has_its_own_channel(command: Command, tmp_path: Path) -> None:
+    prose = "The officials said they didn't find anything. I don't know what she told him, but he wasn't happy there. " * 3
+    rows = [{"text": strip_text(prose, name)} for name in ("transcript", "nltk")]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"text": prose}]))
+    assert command("a.jsonl", "-o", "b.jsonl", "--channel", "auto", "--workers", "1")[0] == 0
+    found = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
+    assert [row["channel"] for row in found] == ["transcript", "nltk", "readable"]
 
 
 def test_without_the_extra_the_error_names_it(command: Command, tmp_path: Path) -> None:

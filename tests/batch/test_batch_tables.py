@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from restore import InputError, RestoreError
 from restore.batch import Columns
 
+from .conftest import FLAG
+
 thorough = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -107,9 +109,31 @@ def test_an_output_row_says_how_it_was_made(run: Any, tmp_path: Path) -> None:
         "_signature",
         "_error",
     ]
-    assert (row["prose"], row["_kept"], row["_repairs"], row["_notes"]) == ("AB", 0, 0, "short")
+    assert (row["prose"], row["_kept"], row["_repairs"], row["_notes"]) == ("AB", 0, 1, "short")
+    assert (row["_channel"], row["_flags"]) == ("loud", [json.loads(json.dumps(FLAG.to_dict()))])
     for part in ("version:", "channel:transcript-", "engine:shouting:1", "beam:3", "repair:True"):
         assert part in row["_signature"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_flags_are_json_where_a_cell_is_text(run: Any, tmp_path: Path, kind: str) -> None:
+    if kind == "csv":
+        (tmp_path / "a.csv").write_text("text\nab\nlonger\n")
+    else:
+        pa = pytest.importorskip("pyarrow")
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table({"text": ["ab", "longer"]}), tmp_path / "a.parquet")
+    run(tmp_path / f"a.{kind}", tmp_path / f"b.{kind}")
+    if kind == "csv":
+        with (tmp_path / "b.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    else:
+        rows = pq.read_table(tmp_path / "b.parquet").to_pylist()
+    assert json.loads(rows[0]["flags"]) == [json.loads(json.dumps(FLAG.to_dict()))]
+    assert [int(row["repairs"]) for row in rows] == [1, 0]
+    assert not rows[1]["flags"]
+    assert {row["channel"] for row in rows} == {"loud"}
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv", "a.parquet", "a"])
