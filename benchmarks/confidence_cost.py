@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from restore import Restorer
+from restore import Restorer, engines
 from restore.evaluation.documents import select
 from restore.training.documents import read_documents
 
@@ -40,10 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args(arguments)
     restorers = {name: Restorer(engine=asked.engine, repair=False, **options) for name, options in WAYS.items()}
+    for restorer in restorers.values():  # each with a model of its own, which has not seen what the others have
+        engines._OPEN.clear()
+        restorer.restore("official said monday")
     channel = next(iter(restorers.values())).channel
     texts = [channel.strip(document) for document in select(read_documents(asked.file), "odd", asked.limit)]
-    for restorer in restorers.values():
-        restorer.restore("official said monday")
     first: dict[str, float] = {}
     spent: dict[str, list[float]] = {name: [] for name in WAYS}
     for turn in range(asked.rounds + 1):

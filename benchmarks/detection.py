@@ -96,9 +96,11 @@ def calibration(found: Sequence[Trial]) -> dict[str, Any]:
     bins = []
     for start, end in pairwise(edges):
         part = ranked[start:end]
+        if not part:
+            continue
         said = statistics.fmean(trial.answer.probability for trial in part)
         bins.append([round(said, 4), round(statistics.fmean(trial.right for trial in part), 4), len(part)])
-    error = sum(size * abs(said - right) for said, right, size in bins) / len(found)
+    error = sum(size * abs(said - right) for said, right, size in bins) / max(1, len(found))
     return {"ece": round(error, 4), "bins": bins}
 
 
@@ -139,6 +141,7 @@ def measure(folder: Path, half: str, limit: int | None) -> dict[str, Any]:
         "milliseconds": {
             length: round(1000 * statistics.median(trial.seconds for trial in by["all", "all", length]), 1)
             for length in LENGTHS
+            if by["all", "all", length]
         },
     }
 
@@ -148,7 +151,8 @@ def markdown(result: dict[str, Any]) -> str:
     heads = (f"{length} tokens" if length != WHOLE else "whole documents" for length in LENGTHS)
     rows = ["| preset | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(LENGTHS)]
     for name, cells in [*result["by_preset"].items(), ("**all**", result["all"])]:
-        rows.append(f"| {name} | " + " | ".join(f"{cells[length]['right']:.1f}" for length in LENGTHS) + " |")
+        shares = (f"{cells[length]['right']:.1f}" if length in cells else "-" for length in LENGTHS)
+        rows.append(f"| {name} | " + " | ".join(shares) + " |")
     return "\n".join(rows)
 
 

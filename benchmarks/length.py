@@ -33,9 +33,9 @@ for piece in restorer.stream(text):
     out += len(piece.split())
 try:  # the most that getrusage knows of includes what the parent held
     status = Path("/proc/self/status").read_text()
-    memory = int(status.split("VmHWM:")[1].split()[0]) / 1000
+    memory = int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
 except (OSError, IndexError):
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 print(time.process_time() - start, time.perf_counter() - wall, first, out, memory)
 """
 SHOWN = 400
@@ -59,7 +59,7 @@ def main() -> None:
             command = [sys.executable, "-c", CHILD, str(path), options.engine, str(not options.no_repair)]
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
             seconds, wall, first, restored, memory = map(float, done.stdout.split())
-            shown, ended = head(path, options.engine)
+            shown, ended = head(path, options.engine, *(["--no-repair"] if options.no_repair else []))
             size = path.stat().st_size
         rows.append({"tokens": count, "bytes": size, "cpu_seconds": seconds, "cpu_ms_a_token": 1000 * seconds / count,
                      "seconds": wall, "first_text_seconds": first, "words": restored, "peak_memory_mb": memory,
@@ -70,10 +70,10 @@ def main() -> None:
         options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def head(path: Path, engine: str) -> tuple[float, float]:
+def head(path: Path, engine: str, *more: str) -> tuple[float, float]:
     """Return how long `restore FILE` takes to show its first text, and to end when nobody reads on, in seconds."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", "restore", str(path), "--engine", engine]
+    command = [sys.executable, "-m", "restore", str(path), "--engine", engine, *more]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     process.stdout.read(SHOWN)

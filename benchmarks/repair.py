@@ -4,8 +4,8 @@
 
 Clean: how many tokens are touched. Typos: one in fifty content words (letters only, more than three) is hit by one
 random edit (a letter lost, added, changed, or swapped with the next); right is what the channel made of the original.
-Damage that gives a real word is counted apart: nothing can tell it from the word. Glued: one in fifty neighbouring
-pairs loses its space.
+Damage that gives a real word of five letters or more is counted apart: nothing can tell it from the word. Glued: one in
+fifty neighbouring pairs loses its space.
 """
 
 from __future__ import annotations

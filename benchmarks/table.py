@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from restore.config import ENGINES
 from restore.errors import RestoreError
@@ -71,6 +72,7 @@ class Job:
     limit: int | None
     limit_tokens: int | None
     output: Path
+    resume: bool
 
 
 def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
@@ -81,11 +83,12 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
             for system in ["none", "rules", *(["truecase"] if channel == "transcript" else []), *chosen]:
                 output = arguments.output / f"{source}.{channel}.{system}.json"
                 limit = arguments.limits.get(source, arguments.limits.get(""))
-                yield Job(file, channel, system, arguments.half, limit, None, output)
+                yield Job(file, channel, system, arguments.half, limit, None, output, arguments.resume)
     if arguments.iwslt is not None:
         for system in ("rules", *chosen):
             output = arguments.output / f"iwslt.transcript.{system}.json"
-            yield Job(arguments.iwslt, "transcript", system, "all", None, arguments.limit_tokens, output)
+            limit = arguments.limit_tokens
+            yield Job(arguments.iwslt, "transcript", system, "all", None, limit, output, arguments.resume)
 
 
 def make(job: Job) -> System:
@@ -97,7 +100,7 @@ def make(job: Job) -> System:
 
 
 def run(job: Job) -> str:
-    """Measure one system, unless that has been done. Returns what is to be said about it."""
+    """Measure one system, unless that has been done and is to be kept. Returns what is to be said about it."""
     try:
         system = make(job)
         name = system.name
@@ -105,7 +108,7 @@ def run(job: Job) -> str:
         return f"left out: {error}"
     asked = {"version": __version__, "scorer": SCORER, "engine": name, "half": job.half, "limit": job.limit}
     asked["limit_tokens"] = job.limit_tokens
-    if job.output.exists() and job.output.stat().st_mtime > job.file.stat().st_mtime:
+    if job.resume and job.output.exists() and job.output.stat().st_mtime > job.file.stat().st_mtime:
         signature = read_result(job.output).signature
         if asked == {key: signature.get(key) for key in asked}:
             return "there already"
@@ -116,11 +119,20 @@ def run(job: Job) -> str:
 
 
 def read_all(folder: Path) -> dict[tuple[str, str, str], Result]:
-    """Read every result of a folder, by source, channel and system."""
+    """Read every result of a folder, by source, channel and system.
+
+    Raises:
+        SystemExit: results that would stand in one table are of other documents, or of another scorer.
+    """
     found = {}
+    first: dict[tuple[str, str], tuple[Path, list[Any]]] = {}
     for path in sorted(folder.glob("*.*.*.json")):
         source, channel, system, _ = path.name.split(".")
-        found[source, channel, system] = read_result(path)
+        found[source, channel, system] = result = read_result(path)
+        same = [result.signature.get(name) for name in ("data", "documents", "scorer", "channel")]
+        other, wanted = first.setdefault((source, channel), (path, same))
+        if same != wanted:
+            sys.exit(f"{path.name} and {other.name} are of other documents or scorers; measure both anew, with equal limits")
     return found
 
 
@@ -283,9 +295,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parse(arguments)
     asked.output.mkdir(parents=True, exist_ok=True)
     listed = list(jobs(asked))
-    if not asked.resume:
-        for job in listed:
-            job.output.unlink(missing_ok=True)
+    if missing := sorted({str(job.file) for job in listed if not job.file.exists()}):
+        sys.exit(f"{', '.join(missing)}: there is no such file; nothing was measured")
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         for job, said in zip(listed, pool.imap(run, listed), strict=True):
             print(f"{job.output.name}: {said}", file=sys.stderr)

@@ -321,6 +321,11 @@ class Restorer:
 
     def _measured(self, stripped: str, original: str) -> tuple[ReferenceScore, list[Form | Insertion] | None]:
         """Return what the lattice holds of an original, and the path that spells it if it holds all."""
+        from restore.evaluation.marks import level, squeeze
+
+        levelled = squeeze(level(original)).strip()  # what the scores take for the same is the same here
+        if self.channel.strip(levelled) == self.channel.strip(original):
+            original = levelled
         starts = [token.start for token in self.channel.tokens(original)]
         tokens = TokenStream(read_source(stripped, self.channel))
         return measure_reference(self._loaded(), tokens, original, starts)

@@ -103,6 +103,13 @@ def test_nothing_to_score_is_an_error(tmp_path: Path) -> None:
         read_originals([path], "even")
 
 
+def test_a_file_of_which_nothing_is_scored_is_named(corpus: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one.txt"
+    one.write_text("Officials met.\n%%%\n")
+    with pytest.raises(InputError, match=r"one\.txt: no documents to score"):
+        read_originals([corpus, one], "even")
+
+
 def test_outputs_may_be_for_all_documents_or_for_the_scored(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "outputs.txt"
     path.write_text("a\n%%%\nb\n\nc\n%%%\n%%%\nd\n%%%\n", encoding="utf-8")

@@ -56,6 +56,13 @@ def test_scores_are_micro_averages() -> None:
     assert result.scores["comma_recall"].value == pytest.approx(100 * 2 / 3)  # not the mean of 1 and 1/2
 
 
+def test_lost_sentences_are_sentences() -> None:
+    text = "Officials met. Ministers agreed. Prices rose."
+    assert score([text, text], [text, ""], "nltk", resamples=1).scores["exact_sentence"].value == 50
+    partly = score([text], ["Officials met. Prices rose."], "nltk", resamples=1).scores["exact_sentence"].value
+    assert partly < 67  # the sentence that was lost is none of two
+
+
 def test_confusion_of_cases() -> None:
     result = score(["US officials met in Paris"], ["Us officials Met in paris"])
     assert result.confusion["upper"] == {"lower": 0, "title": 1, "upper": 0, "mixed": 0}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from restore import Restorer
+import pytest
+
+from restore import Restorer, strip_text
 from restore.lattice.gaps import Insertion
 from restore.reference import measure_reference
 from restore.source import TokenStream, read_source
@@ -20,6 +22,19 @@ def marks(restorer: Restorer) -> list[str]:
     _, path = measure_reference(restorer._decoder, tokens, ORIGINAL, starts)
     assert path is not None
     return [what.text for what in path if isinstance(what, Insertion) and what.kind != "word"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "The minister\u2019s aides said, \u201cWe don\u2019t agree.\u201d\r\nOfficials left.",
+        "The minister's aides  said, \"We don't agree.\"\n\nOfficials left.",
+    ],
+)
+def test_what_the_scores_take_for_the_same_is_the_same_to_the_oracle(fast: Restorer, written: str) -> None:
+    plain = "The minister's aides said, \"We don't agree.\"\nOfficials left."
+    assert strip_text(plain) == strip_text(written)
+    assert fast.measure_reference(strip_text(written), written) == fast.measure_reference(strip_text(plain), plain)
 
 
 def test_marks_are_merged_where_the_model_writes_them_as_one(by_chance: Callable[[str, int], Restorer]) -> None:

@@ -195,7 +195,9 @@ def risk_coverage(
 ) -> list[dict[str, float]]:
     """Return the points of the risk-coverage curve for `--min-confidence`.
 
-    Only insertions that may be left out count: marks that end sentences stay whatever their confidence.
+    Only insertions that may be left out count: marks that end sentences stay whatever their confidence. Each is judged by
+    itself, where `--min-confidence` takes a closing bracket with its opening one, and a clitic with its word; forms that stand
+    for several tokens, which it never leaves out, are counted among the joiners.
 
     Args:
         documents: each document's decisions, with nothing left out.

@@ -79,6 +79,9 @@ def count_document(original: str, restored: str, channel: Channel) -> Row:
     count_gaps(ours, theirs, pairs, counts)
     _count_forms(ours, theirs, pairs, same, counts)
     _count_whole(segments(ours, theirs, pairs), counts)
+    if not same:  # sentences that the system has lost are sentences all the same
+        own = segments(ours, ours, [(place, place) for place in range(len(ours.forms))])
+        counts["sentence.total"] = sum(bool(sentence) for sentence, _ in own)
     return make_row(counts)
 
 

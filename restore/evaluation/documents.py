@@ -40,11 +40,16 @@ def read_originals(files: Sequence[Path], half: str = "all", limit: int | None =
     """Return the documents of some files, each file's own half and limit.
 
     Raises:
-        InputError: a file cannot be read, or there is nothing to score.
+        InputError: a file cannot be read, or there is nothing to score in it.
     """
-    documents = [document for path in files for document in select(read_documents(path, blank_lines=True), half, limit)]
+    documents: list[str] = []
+    for path in files:
+        chosen = list(select(read_documents(path, blank_lines=True), half, limit))
+        if not chosen:
+            raise InputError(NO_DOCUMENTS.format(files=path))
+        documents += chosen
     if not documents:
-        raise InputError(NO_DOCUMENTS.format(files=", ".join(map(str, files))))
+        raise InputError(NO_DOCUMENTS.format(files="no files"))
     return documents
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,8 @@ class _Clock:
 
 def peak_memory() -> float:
     """Return the most memory that this process has held so far, in MB (10^6 bytes); not-a-number if unknown."""
+    with suppress(OSError, IndexError, ValueError):  # Linux; what getrusage knows includes what the parent held
+        return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
     try:
         import resource
     except ImportError:  # Windows
@@ -205,5 +208,6 @@ def _result(
         limit_tokens=options.limit_tokens,
         seed=options.seed,
         beam=options.beam,
+        **({} if options.search_errors else {"search_errors": "not asked"}),
     )
     return make_result(rows, signature, measures, seed=options.seed)

@@ -180,8 +180,9 @@ def train(
             counts = count_pieces(tokenizer, list(chain.from_iterable(documents.values())))
             tokenizer = prune_model(model, tokenizer, counts, run.prune)
         say(f"vocabulary of {tokenizer.get_vocab_size()} pieces, {model.num_parameters() / 1e6:.1f}M parameters")
-        (folder / STATE).unlink(missing_ok=True)  # lest the old run goes on if this is stopped before it is saved
     measured = held_out_windows(Path(held_out), run.eval_windows) if held_out and run.eval_windows else []
+    if not going_on:
+        (folder / STATE).unlink(missing_ok=True)  # lest the old run goes on if this is stopped before it is saved
     trainer = Trainer(
         model=model,
         tokenizer=tokenizer,
