@@ -123,7 +123,10 @@ def _trace(
 
 
 def _posteriors(stages: Sequence[Stage], ends: Sequence[Hypothesis], scale: float) -> list[list[float]]:
-    """Return, for each stage, the posterior of each of its arcs; those of one stage sum to 1."""
+    """Return, for each stage, the posterior of each of its arcs.
+
+    Those of one stage, and of the earlier arcs whose forms stand for its token too, sum to 1.
+    """
     # Forward scores are those of the search, recomputed as sums over paths rather than the best path.
     forward: dict[int, float] = {id(node): 0.0 for node in stages[0].nodes}
     costs: list[list[float]] = []
@@ -141,25 +144,39 @@ def _posteriors(stages: Sequence[Stage], ends: Sequence[Hypothesis], scale: floa
             forward[key] = _log_sum(values + ([forward[key]] if key in forward else []))
         costs.append(row)
     backward: dict[int, float] = {id(end): 0.0 for end in ends}
-    rows: list[list[float]] = []
+    every: list[list[float]] = []
     for stage, row in zip(reversed(stages), reversed(costs), strict=True):
-        # What the beam dropped is given the future of the best that it kept.
-        kept = [backward.get(id(arc.target), -1e9) for arc in stage.arcs if arc.target is not None]
-        spare = max(kept, default=0.0)
+        # What the beam dropped is given the future of the best that it kept and that goes on from the same token.
+        spare: dict[int, float] = {}
+        for arc in stage.arcs:
+            if arc.target is not None and arc.growth is not None:
+                span, future = arc.growth.item.span, backward.get(id(arc.target), -1e9)
+                spare[span] = max(spare.get(span, future), future)
         leaving: dict[int, list[float]] = defaultdict(list)
         logs = []
         for arc, cost in zip(stage.arcs, row, strict=True):
-            future = spare if arc.target is None else backward.get(id(arc.target), -1e9)
             if arc.growth is None:
                 future = 0.0
+            elif arc.target is None:
+                future = spare.get(arc.growth.item.span, -1e9)
+            else:
+                future = backward.get(id(arc.target), -1e9)
             origin = arc.parent.origin
             logs.append(forward.get(id(origin), -1e9) + cost + future)
             leaving[id(origin)].append(cost + future)
         for key, values in leaving.items():
             backward[key] = _log_sum(values)
-        total = _log_sum(logs)
+        every.append(logs)
+    rows = []
+    joint: list[tuple[int, float]] = []  # arcs of forms that stand for several tokens: where they end, and their mass
+    for stage, logs in zip(stages, reversed(every), strict=True):
+        joint = [(end, log) for end, log in joint if end > stage.place]
+        total = _log_sum([*logs, *(log for _, log in joint)])
         rows.append([math.exp(log - total) for log in logs])
-    return rows[::-1]
+        for arc, log in zip(stage.arcs, logs, strict=True):
+            if arc.growth is not None and arc.growth.item.span > 1:
+                joint.append((stage.place + arc.growth.item.span, log))
+    return rows
 
 
 def _weigh(stage: Stage, chances: list[float], weights: Weights) -> tuple[Choice, list[float]]:
@@ -189,7 +206,9 @@ def _weigh(stage: Stage, chances: list[float], weights: Weights) -> tuple[Choice
     worths = []
     for arc, chance in zip(stage.arcs, chances, strict=True):
         worth = weights.path * math.log(max(chance, 1e-12)) + values[id(arc.parent)]
-        worths.append(worth + forms[arc.growth.item.text] if arc.growth is not None else worth)
+        if arc.growth is not None:  # a form that stands for several tokens is worth as much as one for each
+            worth += forms[arc.growth.item.text] * arc.growth.item.span
+        worths.append(worth)
     choice = Choice(
         tuple(sorted(gaps.items(), key=lambda pair: -pair[1])[:MOST_ALTERNATIVES]),
         tuple(sorted(forms.items(), key=lambda pair: -pair[1])[:MOST_ALTERNATIVES]),

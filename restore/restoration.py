@@ -97,7 +97,8 @@ class Restoration:
         calibrated: whether confidences are calibrated for this very engine, model and channel.
         notes: what a reader should know, such as that the input does not look stripped.
         seams: the numbers of the input tokens before which windows of the search met, if it took more than one.
-        score: the text's log-probability under the engine, in nats, search weights included.
+        score: the log-probability of the best path that the search found, in nats, search weights included: that of the text
+            itself where posteriors are off and one window holds it; where windows overlap, the overlap counts twice.
     """
 
     text: str

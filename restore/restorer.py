@@ -393,6 +393,8 @@ class Restorer:
 
     def share(self, other: Restorer) -> None:
         """Use the models that another restorer of the same engine has loaded; they are safe to use by both."""
+        if "_engine" not in other.__dict__:  # it has loaded none, and may have options with which it never can
+            return
         if (self._engine, self.config.model) == (other._engine, other.config.model):
             for name in ("_model", "_tagger", "_fusion"):
                 if name in other.__dict__:
@@ -487,7 +489,7 @@ class _Teller:
 
 
 class _Writer:
-    """Takes what each window of a search has chosen into a text, and forgets it.
+    """Takes what each block of windows of a search has chosen into a text, and forgets it.
 
     Args:
         assembler: makes the text.

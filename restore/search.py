@@ -38,13 +38,13 @@ MOST_ARCS = 48
 class Search:
     """Searches one text. `run()` drives it; `steps`, `choices` and `seams` grow as windows are done.
 
-    Whoever is called at the end of each window (`done`) may take from their beginnings, but for the steps of as many
+    Whoever is called at the end of each block of windows (`done`) may take from their beginnings, but for the steps of as many
     tokens as the model's windows are shown of what is before.
 
     Args:
         decoder: the grammar, the model and the beam.
         tokens: the input.
-        done: called at the end of each window.
+        done: called at the end of each block of windows that are searched in step.
         pins: what is settled already, by number of input token.
         posteriors: whether to weigh all that was considered (see `restore.posterior`), or only follow the likeliest path.
 
@@ -182,6 +182,8 @@ class Search:
             pin = self._pins.get(index) if index >= span.own else None
             done = yield from self._gap(index, live, pin)
             if not done:  # marks that the input gave may leave no way to end a paragraph: go on in it
+                for hypothesis in live:
+                    hypothesis.offer = None  # which is asked for once more
                 done = yield from self._gap(index, live, pin, plain=True)
             if not done:
                 raise InputError(BAD_PIN.format(place=index, pin=pin))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -67,6 +69,34 @@ def test_blank_lines_end_paragraphs(fast: Restorer) -> None:
     first, second = text.split("\n\n")
     assert first[-1] in ".?!"
     assert second[0].isupper()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("government said u n would begin talk monday", "U.N. would"),
+        ("police said francisco p rez arrested monday", "Francisco P\u00e9rez"),
+    ],
+)
+def test_a_form_of_several_tokens_has_the_posterior_of_all_its_paths(fast: Restorer, text: str, wanted: str) -> None:
+    result = fast.restore(text)
+    assert wanted in result.text
+    place = text.split().index("u" if "U.N." in wanted else "p")
+    choice = result.choices[place]
+    ((form, span),) = choice.spans.items()
+    assert span == 2
+    assert dict(choice.forms)[form] > 0.9
+
+
+def test_a_call_that_fails_leaves_the_next_alone() -> None:
+    script = (
+        "from restore import restore_text, RestoreError\n"
+        "from restore.bundle import resources_folder\n"
+        "try:\n    restore_text('official said', engine='neural', model=resources_folder() / 'ngram')\n"
+        "except RestoreError:\n    print(restore_text('official said', engine='fast').text)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert strip_text(done.stdout).split() == ["official", "said"], done.stderr
 
 
 def test_a_joint_form_ends_with_its_paragraph() -> None:

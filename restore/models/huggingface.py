@@ -8,7 +8,7 @@ is run, no pickle is opened, nothing is fetched. What the model is shown depends
 
 Checkpoints of `restore train neural` read the source, and their `config.json` says so (`SEQUENCE_FIELD`).
 
-Every number is float32. What is asked about one text in one round is answered in one run of the network, and no run has
+Every number is float32. What is asked about one text in one round is answered in as few runs as there is room for, and no run has
 pieces of two texts: what a text becomes cannot depend on what is restored beside it.
 """
 

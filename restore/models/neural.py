@@ -7,7 +7,8 @@ It reads and writes one sequence of pieces (`restore.training.pairs.Window` says
 A unit's ids are the pieces that the tokenizer makes of it. Units are cut where the tokenizer cuts before it merges, so
 the pieces of a text are those of its units, one after the other; runs of marks such as `."` are one piece, and one insertion.
 
-All that several searches ask is answered in one run of the network. Texts that are new are read first, together.
+All that several searches ask is answered in as few runs of the network as there is room for. Texts that are new are read
+first, together.
 """
 
 from __future__ import annotations
