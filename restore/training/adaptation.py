@@ -16,14 +16,7 @@ from restore.models.neural import SEQUENCE_FIELD
 from restore.training.checkpoint import load_state_progress
 from restore.training.export import export, unexport
 from restore.training.neural import Settings, to_stderr, train
-from restore.training.pairs import (
-    CHANNEL_SHARES,
-    SOURCE_WEIGHTS,
-    WindowSource,
-    check_weights,
-    held_out_windows,
-    read_sources,
-)
+from restore.training.pairs import held_out_windows, open_source
 
 NEW_RATE, TRAINED_RATE = 3e-4, 1e-4
 """The highest learning rate for a base that has never restored, and for one that was trained to: more makes that one worse."""
@@ -76,14 +69,7 @@ def adapt(
     if settings.get("learning_rate") is None:
         settings["learning_rate"] = TRAINED_RATE if _restores(start) else NEW_RATE
     Settings(**settings)  # what is wrong is said before anything is unpacked
-    documents = read_sources([Path(path) for path in files])
-    check_weights(weights, documents)
-    source = WindowSource(
-        documents,
-        channels=dict(channels or CHANNEL_SHARES),
-        weights=dict(SOURCE_WEIGHTS if weights is None else weights),
-        seed=ROUNDING_SEED,
-    )
+    source = open_source(files, channels=channels, weights=weights, seed=ROUNDING_SEED)
     if held_out is not None:
         held_out_windows(Path(held_out), 1)
     if engine_of(AUTO, start) == NEURAL and not (resume and (checkpoint / "state.safetensors").exists()):

@@ -34,16 +34,7 @@ from restore.training.checkpoint import (
     write_log,
 )
 from restore.training.packing import LONGEST, Batch, batches, encode_window, fixed_batches, half_precision, losses
-from restore.training.pairs import (
-    CHANNEL_SHARES,
-    SOURCE_WEIGHTS,
-    Shape,
-    WindowSource,
-    check_weights,
-    facts_of,
-    held_out_windows,
-    read_sources,
-)
+from restore.training.pairs import Shape, WindowSource, facts_of, held_out_windows, open_source
 from restore.training.vocabulary import count_pieces
 
 FINAL_RATE = 0.05
@@ -158,15 +149,7 @@ def train(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     say = report or to_stderr
-    documents = read_sources([Path(path) for path in files])
-    check_weights(weights, documents)
-    source = WindowSource(
-        documents,
-        channels=dict(channels or CHANNEL_SHARES),
-        weights=dict(SOURCE_WEIGHTS if weights is None else weights),
-        shape=shape or Shape(),
-        seed=run.seed,
-    )
+    source = open_source(files, channels=channels, weights=weights, seed=run.seed, shape=shape)
     torch.manual_seed(run.seed)
     facts = {**facts_of(source), "seed": run.seed, "prune": run.prune, "base": origin or Path(base).name}
     going_on = resume and (folder / STATE).exists()
@@ -177,7 +160,7 @@ def train(
         tokenizer, model = load_tokenizer(Path(base)), load_model(Path(base))
         if run.prune:
             say("counting pieces to prune the vocabulary")
-            counts = count_pieces(tokenizer, list(chain.from_iterable(documents.values())))
+            counts = count_pieces(tokenizer, list(chain.from_iterable(source.documents.values())))
             tokenizer = prune_model(model, tokenizer, counts, run.prune)
         say(f"vocabulary of {tokenizer.get_vocab_size()} pieces, {model.num_parameters() / 1e6:.1f}M parameters")
     measured = held_out_windows(Path(held_out), run.eval_windows) if held_out and run.eval_windows else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from bisect import bisect_left
@@ -289,6 +290,38 @@ def check_weights(weights: Mapping[str, float] | None, documents: Mapping[str, S
     """
     if unknown := sorted(set(weights or ()) - set(documents)):
         raise RestoreError(f"training: --weight {', '.join(unknown)}: the sources are {', '.join(sorted(documents))}")
+
+
+def open_source(
+    files: Sequence[str | os.PathLike[str]],
+    *,
+    channels: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] | None = None,
+    seed: int = 0,
+    shape: Shape | None = None,
+) -> WindowSource:
+    """Return the windows of corpus files.
+
+    Args:
+        files: the files.
+        channels: the channels that strip, and their shares; the usual ones if not given.
+        weights: how much oftener than its length each source is drawn from, 1 for one not named; the usual ones if not given.
+        seed: what the windows depend on.
+        shape: how windows are cut.
+
+    Raises:
+        InputError: a file cannot be read.
+        RestoreError: a weight names no source that is there, or there is no text.
+    """
+    documents = read_sources([Path(path) for path in files])
+    check_weights(weights, documents)
+    return WindowSource(
+        documents,
+        channels=dict(channels or CHANNEL_SHARES),
+        weights=dict(SOURCE_WEIGHTS if weights is None else weights),
+        shape=shape or Shape(),
+        seed=seed,
+    )
 
 
 def facts_of(source: WindowSource) -> dict[str, Any]:
