@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from heapq import nlargest
+from heapq import heapify, heappop, heappush, nlargest
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -103,7 +103,8 @@ class Hypothesis:
     """A partial restoration: its score, where it stands in grammar and trie, and its last step."""
 
     __slots__ = (
-        "_origin", "context", "inserted", "left", "node", "offer", "pending", "position", "score", "state", "step", "within",
+        "_origin", "context", "held", "hope", "inserted", "left", "node", "offer", "pending", "position", "score", "state",
+        "step", "within",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +121,8 @@ class Hypothesis:
         origin: Hypothesis | None = None,
         offer: Offer | None = None,
         context: Any = None,
+        held: Held = NOTHING,
+        hope: float = 0.0,
     ) -> None:
         self._origin = origin  # not itself: a circle would wait in memory for the garbage collector
         self.offer = offer
@@ -133,6 +136,8 @@ class Hypothesis:
         self.node = node  # inside a unit of several ids, the trie of what is left of it
         self.within = within  # "form" or "insertion", if inside one
         self.context = context  # what the n-gram model knows of the text so far, if there is one beside the model
+        self.held = held  # what its gap holds so far, for the tagger: the marks that its last form ends in, too
+        self.hope = hope  # the part of its score that is for what the unit that it is inside may become
 
     @property
     def origin(self) -> Hypothesis:
@@ -171,6 +176,8 @@ class Growth(NamedTuple):
     child: int
     item: Any  # the completed form or insertion, or None inside a unit of several ids
     within: str
+    hope: float = 0.0  # inside a unit, the part of the score that is for what it may become
+    loose: bool = False  # whether that is only known not to be more
 
 
 _score = itemgetter(0)
@@ -391,7 +398,7 @@ class Decoder:
         """Add what a hypothesis becomes by each id of a form node: complete in `done`, else in `growing`."""
         if node is None:
             return
-        base = _base(parent, node)
+        base = parent.score - parent.hope
         initial = parent.position.initial or parent.position.either
         for child, logprob in enumerate(logprobs):
             score = base + logprob
@@ -403,7 +410,8 @@ class Decoder:
                 done.append(Growth(score + bonus, parent, node, child, form, "form"))
             following = node.next[child]
             if following is not None:
-                growing.append(Growth(score + following.potential, parent, node, child, None, "form"))
+                hope = following.potential
+                growing.append(Growth(score + hope, parent, node, child, None, "form", hope))
 
     def grow_insertions(
         self,
@@ -417,32 +425,39 @@ class Decoder:
         """Add what a hypothesis becomes by the best ids of an insertion node, as far as they score above the floor."""
         if node is None:
             return
-        base = _base(parent, node)
-        before = self.held_by(parent) if opinion is not None else NOTHING
+        base = parent.score - parent.hope
+        advised = opinion is not None or self.fusion is not None
+        most = opinion.most(parent.held) if opinion is not None else 0.0
         for child, logprob in best:
             score = base + logprob
-            if opinion is None and self.fusion is None and score + node.potential <= floor:
+            if score + node.potential + most <= floor:
                 break
             for item, bonus in node.items[child]:
                 if opinion is not None:
-                    bonus += opinion.insertion(item, before)
+                    bonus += opinion.insertion(item, parent.held)
                 if self.fusion is not None:
                     bonus += self.fused(parent.context, parent.position, item)
                 growing.append(Growth(score + bonus, parent, node, child, item, "insertion"))
             following = node.next[child]
             if following is not None:
-                growing.append(Growth(score + following.potential, parent, node, child, None, "insertion"))
+                hope = following.potential + most
+                growing.append(Growth(score + hope, parent, node, child, None, "insertion", hope, advised))
 
-    def held_by(self, hypothesis: Hypothesis) -> Held:
-        """Return what a hypothesis's gap holds so far, for the tagger: the marks that its last form ends in, too."""
-        origin = hypothesis.origin.step
-        held = NOTHING
-        if self.adviser is not None and origin is not None and isinstance(origin.what, Form):
-            held = self.adviser.after(origin.what)
-        for step in steps_between(hypothesis.step, origin):
-            assert isinstance(step.what, Insertion)
-            held = with_insertion(held, step.what)
-        return held
+    def tightened(self, growth: Growth, opinion: Opinion | None) -> Growth:
+        """Return a candidate inside an insertion that hopes for no more than the best that it may become."""
+        parent, following = growth.parent, growth.node.next[growth.child]
+        assert following is not None
+        hope = float("-inf")
+        for item, bonus in following.all():
+            if opinion is not None:
+                bonus += opinion.insertion(item, parent.held)
+            if bonus > hope:  # what the n-gram model adds is not above 0
+                hope = max(hope, bonus + self.fused(parent.context, parent.position, item))
+        return growth._replace(score=growth.score - growth.hope + hope, hope=hope, loose=False)
+
+    def held_after(self, form: Form) -> Held:
+        """Return what the gap after a form holds for the tagger before anything is inserted."""
+        return NOTHING if self.adviser is None else self.adviser.after(form)
 
     def fused(self, context: Any, position: Position, item: Form | Insertion) -> float:
         """Return what the n-gram model adds for a unit at a position, in nats.
@@ -470,7 +485,9 @@ class Decoder:
         best = nlargest(self.beam, scores)
         return max(best[-1], best[0] - self.weights.margin)
 
-    def best_of(self, growing: list[Growth], floor: float, step: int, ahead: float = 0.0) -> list[Hypothesis]:
+    def best_of(
+        self, growing: list[Growth], floor: float, step: int, ahead: float = 0.0, opinion: Opinion | None = None
+    ) -> list[Hypothesis]:
         """Make the best growing candidates of those above the floor.
 
         What inserts has the next form still before it, of which a half-written one has paid a part: so what that part
@@ -478,15 +495,31 @@ class Decoder:
         Else there would always be something to insert that is likelier than the first piece of a rare word.
         The beam narrows by half every third step into a gap: few gaps are long.
 
+        What is inside an insertion is worth what the best that it may become is; that is only asked of those that may be
+        among the best at all.
+
         Args:
             growing: the candidates.
             floor: the score to beat, in nats.
             step: how many steps the search is into the gap.
             ahead: the log-probability of the best first id of a form so far, in nats.
+            opinion: the tagger's, of this gap.
         """
+
+        def ranked(growth: Growth) -> float:
+            return -growth.score if growth.within == "form" else -growth.score - ahead
+
         width = max(2, self.beam >> step // 3)
-        best = nlargest(width, growing, key=lambda one: one.score if one.within == "form" else one.score + ahead)
-        return [self.made(growth) for growth in best if growth.score > floor]
+        waiting = [(ranked(growth), number, growth) for number, growth in enumerate(growing) if growth.score > floor]
+        heapify(waiting)
+        best: list[Hypothesis] = []
+        while waiting and len(best) < width:
+            _, number, growth = heappop(waiting)
+            if not growth.loose:
+                best.append(self.made(growth))
+            elif (tight := self.tightened(growth, opinion)).score > floor:
+                heappush(waiting, (ranked(tight), number, tight))
+        return best
 
     def future(self, growth: Growth) -> Hashable | None:
         """Return a key such that candidates of equal keys have equal futures, or None where there is no such key."""
@@ -530,20 +563,22 @@ class Decoder:
                 run, after = forced_run(growth.node, growth.child)
             return Hypothesis(
                 growth.score, parent.state, run if len(run) > 1 else pending, parent.position, parent.step, parent.left,
-                parent.inserted, after, growth.within, parent.origin, parent.offer, parent.context,
+                parent.inserted, after, growth.within, parent.origin, parent.offer, parent.context, parent.held, growth.hope,
             )  # fmt: skip
         context = self.followed(parent.context, parent.position, item)
         if isinstance(item, Form):
             text = item.text if parent.position.touching else " " + item.text
             position = after_form(parent.position, item)
             step = Step(parent.step, item, text, position)
-            return Hypothesis(growth.score, parent.state, pending, position, step, left_of(item), context=context)
+            held = self.held_after(item)
+            return Hypothesis(growth.score, parent.state, pending, position, step, left_of(item), context=context, held=held)
         inserted = parent.inserted + 1
         position = parent.position.after(item, inserted < MAX_INSERTIONS)
         step = Step(parent.step, item, item.text, position)
         return Hypothesis(
             growth.score, parent.state, pending, position, step, parent.left, inserted,
             origin=parent.origin, offer=parent.offer, context=context,
+            held=NOTHING if self.adviser is None else with_insertion(parent.held, item),
         )  # fmt: skip
 
     def ends_text(self, growth: Growth, pin: Pin | None = None) -> bool:
@@ -559,11 +594,6 @@ class Decoder:
             return True
         ended = position.place in ENDED or position.place is Place.DOTTED
         return ended and not (position.bracket or position.quote)
-
-
-def _base(parent: Hypothesis, node: Trie[Any]) -> float:
-    """Return a hypothesis's score without the potential of the trie that it is inside."""
-    return parent.score if parent.node is None else parent.score - node.potential
 
 
 def _marks_of(core: str) -> str:

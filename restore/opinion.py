@@ -53,12 +53,14 @@ class Held(NamedTuple):
         mark: its mark.
         first, last: its first and its last word, or `NO_WORD`.
         words: how many there are.
+        item: the insertion that its last word, or the end of it, is.
     """
 
     mark: Mark = Mark.NONE
     first: str = NO_WORD
     last: str = NO_WORD
     words: int = 0
+    item: Insertion | None = None
 
 
 NOTHING = Held()
@@ -111,7 +113,7 @@ def with_insertion(held: Held, insertion: Insertion) -> Held:
         return held._replace(mark=max(held.mark, mark_of(insertion)))
     word = word_of(insertion, held.last)
     words = held.words + (insertion.leads_to is not Place.CLITIC or not held.words)
-    return Held(held.mark, word if words == 1 else held.first, word, words)
+    return Held(held.mark, word if words == 1 else held.first, word, words, insertion)
 
 
 def read_form(text: str, channel: Channel) -> FormTags:
@@ -243,19 +245,39 @@ class Opinion:
 
         Args:
             item: the insertion.
-            before: what the gap holds already; see `held_by`.
+            before: what the gap holds already.
         """
         if item.kind != "word":
             return self._marked(before.mark, max(before.mark, mark_of(item)))
         tags, place, weights, after = self._tags, self._place, self._adviser.weights, with_insertion(before, item)
-        added = weights.last * (self._word(tags.last, after.last, item) - self._word(tags.last, before.last))
+        added = weights.last * (self._word(tags.last, after.last, item) - self._word(tags.last, before.last, before.item))
         if after.words == 1:
-            added += weights.first * (self._word(tags.first, after.first, item) - self._word(tags.first, before.first))
+            counted = self._word(tags.first, before.first, before.item)
+            added += weights.first * (self._word(tags.first, after.first, item) - counted)
         if weights.held:
             added += weights.held * float(tags.held[place, self._number(after.last)])
             if after.words == before.words:
                 added -= weights.held * float(tags.held[place, self._number(before.last)])
         return added
+
+    def most(self, before: Held) -> float:
+        """Return what is added for one insertion at most, whichever it is, in nats.
+
+        Args:
+            before: what the gap holds already.
+        """
+        tags, weights = self._tags, self._adviser.weights
+        most = -weights.last * self._word(tags.last, before.last, before.item)
+        if before.words <= 1:
+            most -= weights.first * self._word(tags.first, before.first, before.item)
+        if weights.held:
+            most += weights.held * float(tags.held[self._place].max())
+            if before.words:
+                most += weights.held * max(0.0, -float(tags.held[self._place, self._number(before.last)]))
+        if self._index:
+            marks = tags.marks[self._place]
+            most = max(most, weights.mark * float(marks.max() - marks[before.mark]))
+        return max(0.0, most)
 
     def _number(self, word: str) -> int:
         words = self._adviser.tagger.words

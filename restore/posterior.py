@@ -149,19 +149,14 @@ def _posteriors(stages: Sequence[Stage], ends: Sequence[Hypothesis], scale: floa
         # What the beam dropped is given the future of the best that it kept and that goes on from the same token.
         spare: dict[int, float] = {}
         for arc in stage.arcs:
-            if arc.target is not None and arc.growth is not None:
-                span, future = arc.growth.item.span, backward.get(id(arc.target), -1e9)
-                spare[span] = max(spare.get(span, future), future)
+            if arc.growth is not None and (known := backward.get(id(arc.target))) is not None:
+                spare[arc.growth.item.span] = max(spare.get(arc.growth.item.span, known), known)
         leaving: dict[int, list[float]] = defaultdict(list)
         logs = []
         for arc, cost in zip(stage.arcs, row, strict=True):
-            if arc.growth is None:
-                future = 0.0
-            elif arc.target is None:
-                future = spare.get(arc.growth.item.span, -1e9)
-            else:
-                future = backward.get(id(arc.target), -1e9)
-            origin = arc.parent.origin
+            origin, future = arc.parent.origin, 0.0
+            if arc.growth is not None:
+                future = backward.get(id(arc.target), spare.get(arc.growth.item.span, -1e9))
             logs.append(forward.get(id(origin), -1e9) + cost + future)
             leaving[id(origin)].append(cost + future)
         for key, values in leaving.items():
@@ -234,7 +229,7 @@ def offered(last: Offer | None) -> dict[str, float]:
                 break
             texts = dict.fromkeys(item.text for item, _ in last.node.items[child])
             if (longer := last.node.next[child]) is not None:
-                texts.update(dict.fromkeys(item.text for item in longer.all()))
+                texts.update(dict.fromkeys(item.text for item, _ in longer.all()))
             for text in texts:
                 sums[text] += chance / len(texts)
         last = last.before

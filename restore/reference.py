@@ -142,7 +142,7 @@ def _forms_at(
     if not original.startswith(space, walk.place):
         return
     start = walk.place + len(space)
-    for form in decoder.form_trie(tokens, index, walk.position).all():
+    for form, _ in decoder.form_trie(tokens, index, walk.position).all():
         end = start + len(form.text)
         if original.startswith(form.text, start) and not original[end : end + 1].isalnum():
             yield form, end

@@ -18,7 +18,7 @@ from restore.errors import InputError
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Position, Side
 from restore.models.base import Expansion, LanguageModel, Request
-from restore.opinion import Tagging
+from restore.opinion import NOTHING, Tagging
 from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
 from restore.windows import Path, Span, breadth, opened, seam, sentence_cut, spans
@@ -163,17 +163,19 @@ class Search:
     def _window(self, span: Span) -> Generator[list[Request], list[Expansion], tuple[list[Stage], list[Hypothesis]]]:
         """Search the input tokens of a window; return what was considered, and the hypotheses at the end."""
         decoder, start, stop = self._decoder, span.start, span.stop
-        first, prefix, position, left = start, "", Position(), Side.NONE
+        first, prefix, position, left, held = start, "", Position(), Side.NONE, NOTHING
         if self.steps and span.own == start:  # it goes on from what is restored
             first, prefix = self._prefix(start)
             last = self.steps[-1]
             position = last.position
-            left = left_of(last.what) if isinstance(last.what, Form) else Side.WORD
+            left, held = Side.WORD, NOTHING
+            if isinstance(last.what, Form):
+                left, held = left_of(last.what), decoder.held_after(last.what)
         texts = [token.core if token.word else token.text for token in self._tokens.row(first, span.seen)]
         state = decoder.model.begin(texts, prefix)
         stacks: dict[int, list[Hypothesis]] = defaultdict(list)
         context = None if decoder.fusion is None else decoder.fusion.begin(prefix)
-        stacks[start] = [Hypothesis(0.0, state, None, position, None, left, context=context)]
+        stacks[start] = [Hypothesis(0.0, state, None, position, None, left, context=context, held=held)]
         stages: list[Stage] = []
         for index in range(start, stop):
             live = decoder.pruned(stacks.pop(index, []))
@@ -242,7 +244,7 @@ class Search:
                 decoder.grow_insertions(
                     hypothesis, request.insertions, expansion.insertions, floor, growing, opinion
                 )
-            live = decoder.best_of(growing, floor, step, max(seen, default=0.0))
+            live = decoder.best_of(growing, floor, step, max(seen, default=0.0), opinion)
         done.sort(key=lambda growth: growth.score, reverse=True)
         return done
 

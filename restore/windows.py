@@ -125,8 +125,8 @@ def _span(tokens: TokenStream, start: int, own: int, upto: int, late: int, windo
 def seam(one: Path, other: Path, own: int, upto: int) -> int | None:
     """Return the input token before which a text passes from one path to the next, or None if it cannot.
 
-    Both must have found the same quotations and brackets open there. Best is where both end a sentence, then where most
-    of what is around is the same.
+    Both must stand at the same position of the grammar there, with the same quotations and brackets open. Best is where both
+    end a sentence, then where most of what is around is the same.
 
     Args:
         one: the path that goes on late.
@@ -141,7 +141,7 @@ def seam(one: Path, other: Path, own: int, upto: int) -> int | None:
             continue
         here, there = first[token], second[token]
         before, after = one.steps[here - 1], other.steps[there - 1]
-        if opened(before) != opened(after):
+        if before.position != after.position:
             continue
         ends = _ends(one.steps, here) and _ends(other.steps, there)
         worth = (ends, _alike(one.steps, here, other.steps, there), -abs(token - own - (TAIL - EDGE) // 2))

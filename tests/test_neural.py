@@ -117,6 +117,19 @@ class TestProtocol:
         assert np.abs(np.array(again.forms) - np.array(first.forms)).max() < 1e-4
         assert again.state.node is first.state.node
 
+    def test_the_same_text_is_fed_once(self, model, monkeypatch):
+        """A word and the beginning of a longer one are the same pieces."""
+        node = full(model)
+        (start,) = model.expand([Request(model.begin(SOURCE), None, None, None, 1)])
+        fed = []
+        run = model._run
+        monkeypatch.setattr(model, "_run", lambda batch, past: fed.append(len(batch.pieces)) or run(batch, past))
+        asked = [Request(start.state, pending, None, node, 1) for pending in (7, 8, 7)]
+        one, other, again = model.expand(asked)
+        assert sum(fed) == 2
+        assert one.forms == again.forms != other.forms
+        assert model.key(one.state, 3) == model.key(again.state, 3) != model.key(other.state, 3)
+
     def test_the_best_insertions_come_in_order(self, model):
         node = full(model)
         (expansion,) = model.expand([Request(model.begin(SOURCE), None, node, node, 7)])

@@ -27,7 +27,7 @@ from restore.models.network import SCALE, pack
 from restore.models.tagger import MOST_ROW, Tagger, floats
 from restore.opinion import CHUNK, NOTHING, Adviser, Held, Tagging, TagWeights, read_form, with_insertion
 from restore.source import TokenStream, read_source
-from restore.tags import Case, Mark, case_of, edit_of, mark_of_gap, words_of_gap
+from restore.tags import NO_WORD, OTHER_WORD, Case, Mark, case_of, edit_of, mark_of_gap, words_of_gap
 
 CASES = json.loads((Path(__file__).parent / "data" / "tags.json").read_text(encoding="utf-8"))
 TEXT = (
@@ -215,6 +215,21 @@ def test_words_without_a_tag_share_that_of_the_others(tagger: Tagger, grammar: G
     shares = [adviser.share(item) for item in others.values() if item.leads_to is Place.WORD]
     assert len(shares) > 5
     assert 0.8 < sum(np.exp(shares)) <= 1.0001
+
+
+def test_what_a_word_without_a_tag_was_given_is_taken_back(tagger: Tagger, grammar: GapGrammar) -> None:
+    """Where another word follows it, the first is no longer the gap's last."""
+    opinion = tagging(tagger, TEXT).at(9)
+    menu = {item.text: item for item in grammar.menu(Position().after_form(), Side.WORD, Side.WORD)}
+    words = tagger.words
+    rare = next(item for text, item in menu.items() if item.leads_to is Place.WORD and text.strip().lower() not in words)
+    added = opinion.insertion(rare, NOTHING) + opinion.insertion(menu[" was"], with_insertion(NOTHING, rare))
+    tags, place = opinion._tags, opinion._place
+    first, other = tags.first[place], words[OTHER_WORD]
+    expected = WEIGHTS.first * (first[other] + opinion._adviser.share(rare) - first[words[NO_WORD]])
+    expected += WEIGHTS.last * (tags.last[place, words["was"]] - tags.last[place, words[NO_WORD]])
+    expected += WEIGHTS.held * (tags.held[place, other] + tags.held[place, words["was"]])
+    assert added == pytest.approx(expected, abs=1e-5)
 
 
 def test_long_tokens_are_not_remembered(tagger: Tagger) -> None:

@@ -6,7 +6,7 @@ decoder builds tries of ids by asking the model to `encode` units, and walks the
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -34,7 +34,7 @@ class Trie(Generic[Item]):
     cache     whatever a model remembers about this node
     """
 
-    __slots__ = ("cache", "ids", "items", "next", "potential")
+    __slots__ = ("_all", "cache", "ids", "items", "next", "potential")
 
     def __init__(self, entries: Iterable[tuple[Encoded, Item]]) -> None:
         items: dict[int, list[tuple[Item, float]]] = {}
@@ -53,13 +53,17 @@ class Trie(Generic[Item]):
         bonuses += [following.potential for following in self.next if following is not None]
         self.potential: float = max(bonuses, default=0.0)
         self.cache: Any = None
+        self._all: tuple[tuple[Item, float], ...] | None = None
 
-    def all(self) -> Iterator[Item]:
-        """Yield all items that are in it."""
-        for ended, following in zip(self.items, self.next, strict=True):
-            yield from (item for item, _ in ended)
-            if following is not None:
-                yield from following.all()
+    def all(self) -> tuple[tuple[Item, float], ...]:
+        """Return all items that are in it, each with its bonus in nats."""
+        if self._all is None:
+            found: list[tuple[Item, float]] = []
+            for ended, following in zip(self.items, self.next, strict=True):
+                found.extend(ended)
+                found.extend(following.all() if following is not None else ())
+            self._all = tuple(found)
+        return self._all
 
 
 def pieces_of(pending: int | tuple[int, ...] | None) -> tuple[int, ...]:

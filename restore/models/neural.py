@@ -14,7 +14,7 @@ first, together.
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -144,17 +144,23 @@ class NeuralModel:
             self._pool.fit()
             for lane in lanes:
                 lane.begin_round()
-            asked = [_Asked(request) for request in requests]
-            expansions: list[Expansion] = []
+            alike: dict[Hashable, _Asked] = {}
+            order = []
+            for request in requests:
+                one = _Asked(request)
+                order.append(alike.setdefault(one.key, one))
+                order[-1].requests.append(request)
+            asked = list(alike.values())
+            expansions: dict[Hashable, Iterator[Expansion]] = {}
             at = 0
             while at < len(asked):
                 end, rows = at, 0
                 while end < len(asked) and (end == at or rows + len(asked[end].pieces) <= MOST_ROWS):
                     rows += len(asked[end].pieces)
                     end += 1
-                expansions.extend(self._write(asked[at:end]))
+                expansions.update(zip([one.key for one in asked[at:end]], self._write(asked[at:end]), strict=True))
                 at = end
-            return expansions
+            return [next(expansions[one.key]) for one in order]
 
     def logprobs(self, source: Sequence[str], prefix: str, target: str) -> Floats:
         """Return ln P of each piece of a target text, and of the text's end after it, in nats."""
@@ -189,12 +195,12 @@ class NeuralModel:
                 self._pool.data[:, place, :, : len(feed.pieces)] = new[feed.lane, :, :, : len(feed.pieces)]
             del waiting[:number]
 
-    def _write(self, asked: Sequence[_Asked]) -> list[Expansion]:
-        """Feed pieces of texts, keep their keys and values, and look ahead."""
+    def _write(self, asked: Sequence[_Asked]) -> list[Iterator[Expansion]]:
+        """Feed pieces of texts, keep their keys and values, and look ahead: for each, once for each of its requests."""
         shape, pool = self._shape, self._pool
         states, slots = [], list[int]()
         for one in asked:
-            lane, node = one.request.state.lane, one.node
+            lane, node = one.lane, one.node
             if not one.again:
                 node = lane.add(node, one.pieces)
             states.append(State(lane, node))
@@ -212,7 +218,8 @@ class NeuralModel:
         for one, state, first in zip(asked, states, batch.heads, strict=True):
             passed = one.pieces[one.wanted + 1 :]
             known = [float(logprobs[first + number, piece]) for number, piece in enumerate(passed)]
-            expansions.append(expansion_of(one.request, state, logprobs[first + len(passed)], known))
+            row = logprobs[first + len(passed)]
+            expansions.append(iter([expansion_of(request, state, row, known) for request in one.requests]))
         return expansions
 
     def _run(self, batch: Batch, past: Floats) -> tuple[Floats, Floats]:
@@ -275,14 +282,18 @@ def special(tokenizer: Tokenizer, piece: str) -> int:
 
 
 class _Asked:
-    """A request, with what has to be fed for it: pieces after a node that has its slots."""
+    """Requests that ask about the same text, with what has to be fed for them: pieces after a node that has its slots.
 
-    __slots__ = ("again", "node", "pieces", "request", "wanted")
+    A word and the beginning of a longer one are the same pieces.
+    """
+
+    __slots__ = ("again", "lane", "node", "pieces", "requests", "wanted")
 
     def __init__(self, request: Request) -> None:
         state: State = request.state
         pending = pieces_of(request.pending)
-        self.request = request
+        self.requests: list[Request] = []
+        self.lane = state.lane
         self.node, refed = state.lane.ask(state.node)
         self.pieces = refed + state.unfed + pending
         self.wanted = len(refed) + len(state.unfed) - (not pending)
@@ -291,9 +302,14 @@ class _Asked:
             self.pieces = self.node.pieces[-1:]
             self.wanted = 0
 
+    @property
+    def key(self) -> Hashable:
+        """What is the same for those that one feed answers."""
+        return id(self.node), self.pieces, self.wanted, self.again
+
     def feed(self, lane: int) -> Feed:
         """Return what to feed, in a run where the lane has this number."""
-        node, prompt = self.node, len(self.request.state.lane.prompt) - 1
+        node, prompt = self.node, len(self.lane.prompt) - 1
         if self.again:
             return Feed(lane, self.pieces, node.length - 1, prompt, node.seen[:-1])
         return Feed(lane, self.pieces, node.length, prompt, node.seen, self.wanted)
