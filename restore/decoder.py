@@ -34,6 +34,9 @@ READ = 256
 OFFERED = 16
 """Insertions that a model is asked for at one place, beyond as many as the beam is wide."""
 
+END_CHANCE = 0.1
+"""How probable a sentence end must be by the tagger for the search to look at one in any case."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -49,6 +52,8 @@ class Weights:
         survivor: for a word that the channel should have dropped and that starts a sentence here.
         margin: by how much a growing hypothesis may be behind the best that is done in its gap.
         live: by how much a hypothesis may be behind the best before the same input token.
+        apart: by how much one may be that differs in where its sentence began, to be kept beside a beam that agrees on it;
+            0 keeps none.
         scale: what log-probabilities are multiplied by for posteriors: summed ones are too sure of themselves.
         word_threshold, mark_threshold: from which posterior an inserted word, or mark, is worth having.
         path: what a nat of a reading's likelihood is worth beside its units' posteriors.
@@ -65,6 +70,7 @@ class Weights:
     asked: float = 25.0
     margin: float = 12.0
     live: float = float("inf")
+    apart: float = 0.0
     scale: float = 0.7
     word_threshold: float = 0.2
     mark_threshold: float = 0.15
@@ -103,8 +109,8 @@ class Hypothesis:
     """A partial restoration: its score, where it stands in grammar and trie, and its last step."""
 
     __slots__ = (
-        "_origin", "context", "held", "hope", "inserted", "left", "node", "offer", "pending", "position", "score", "state",
-        "step", "within",
+        "_origin", "context", "held", "hope", "inserted", "left", "node", "offer", "pending", "position", "score", "since",
+        "state", "step", "within",
     )  # fmt: skip
 
     def __init__(
@@ -123,6 +129,7 @@ class Hypothesis:
         context: Any = None,
         held: Held = NOTHING,
         hope: float = 0.0,
+        since: int = 0,
     ) -> None:
         self._origin = origin  # not itself: a circle would wait in memory for the garbage collector
         self.offer = offer
@@ -138,6 +145,7 @@ class Hypothesis:
         self.context = context  # what the n-gram model knows of the text so far, if there is one beside the model
         self.held = held  # what its gap holds so far, for the tagger: the marks that its last form ends in, too
         self.hope = hope  # the part of its score that is for what the unit that it is inside may become
+        self.since = since  # how many input tokens there are since its last sentence end
 
     @property
     def origin(self) -> Hypothesis:
@@ -545,12 +553,58 @@ class Decoder:
                 seen.add(key)
             width[span] += 1
             kept.append((growth, key))
-        return kept
+        return kept + self._apart(done, kept, seen)
+
+    def _apart(
+        self, done: list[Growth], kept: list[tuple[Growth, Hashable | None]], seen: set[Hashable]
+    ) -> list[tuple[Growth, Hashable | None]]:
+        """Return the best candidate whose sentence begins elsewhere than all that are kept, if it is not too far behind."""
+        since = {growth.parent.since for growth, _ in kept}
+        if not self.weights.apart or len(since) != 1:
+            return []
+        first = kept[0][0]
+        for growth in done:
+            if growth.score < first.score - self.weights.apart:
+                break
+            if growth.parent.since not in since and growth.item.span == first.item.span:
+                key = self.future(growth)
+                if key is None or key not in seen:
+                    return [(growth, key)]
+        return []
 
     def pruned(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
         """Keep the best hypotheses of a beam, those not too far behind the first."""
         best = nlargest(self.beam, hypotheses, key=lambda hypothesis: hypothesis.score)
-        return [one for one in best if one.score >= best[0].score - self.weights.live]
+        kept = [one for one in best if one.score >= best[0].score - self.weights.live]
+        if self.weights.apart and len({one.since for one in best}) == 1:
+            least = best[0].score - self.weights.apart
+            others = [one for one in hypotheses if one.since != best[0].since and one.score >= least]
+            kept += nlargest(1, others, key=lambda hypothesis: hypothesis.score)
+        return kept
+
+    def with_end(
+        self, live: list[Hypothesis], growing: list[Growth], done: list[Growth], opinion: Opinion | None
+    ) -> list[Hypothesis]:
+        """Return the hypotheses that a gap goes on with, and one beside them that ends the sentence there, if it may end.
+
+        A beam soon agrees on where a sentence began, and words further on may tell that it was wrong. Where the tagger
+        thinks of an end, the best hypothesis with one is searched as well as the best without.
+
+        Args:
+            live: the hypotheses that go on in the gap.
+            growing: the candidates that they were chosen from.
+            done: those that have left the gap.
+            opinion: the tagger's, of this gap.
+        """
+        if not self.weights.apart or opinion is None or opinion.end_chance() < END_CHANCE:
+            return live
+        if any(one.inserted and not one.since for one in live) or any(_ended(growth) for growth in done):
+            return live
+        least = max([growth.score for growth in done], default=float("-inf")) - self.weights.apart
+        ends = [growth for growth in growing if _ended(growth) and growth.score > least]
+        ends = [self.tightened(growth, opinion) if growth.loose else growth for growth in ends]
+        best = max(ends, key=_score, default=None)
+        return live if best is None or best.score <= least else [*live, self.made(best)]
 
     def made(self, growth: Growth) -> Hypothesis:
         """Make the hypothesis of a candidate."""
@@ -564,14 +618,17 @@ class Decoder:
             return Hypothesis(
                 growth.score, parent.state, run if len(run) > 1 else pending, parent.position, parent.step, parent.left,
                 parent.inserted, after, growth.within, parent.origin, parent.offer, parent.context, parent.held, growth.hope,
+                parent.since,
             )  # fmt: skip
         context = self.followed(parent.context, parent.position, item)
         if isinstance(item, Form):
             text = item.text if parent.position.touching else " " + item.text
             position = after_form(parent.position, item)
             step = Step(parent.step, item, text, position)
-            held = self.held_after(item)
-            return Hypothesis(growth.score, parent.state, pending, position, step, left_of(item), context=context, held=held)
+            return Hypothesis(
+                growth.score, parent.state, pending, position, step, left_of(item), context=context, held=self.held_after(item),
+                since=0 if position.place in ENDED else parent.since + item.span,
+            )  # fmt: skip
         inserted = parent.inserted + 1
         position = parent.position.after(item, inserted < MAX_INSERTIONS)
         step = Step(parent.step, item, item.text, position)
@@ -579,6 +636,7 @@ class Decoder:
             growth.score, parent.state, pending, position, step, parent.left, inserted,
             origin=parent.origin, offer=parent.offer, context=context,
             held=NOTHING if self.adviser is None else with_insertion(parent.held, item),
+            since=0 if position.place in ENDED else parent.since,
         )  # fmt: skip
 
     def ends_text(self, growth: Growth, pin: Pin | None = None) -> bool:
@@ -594,6 +652,13 @@ class Decoder:
             return True
         ended = position.place in ENDED or position.place is Place.DOTTED
         return ended and not (position.bracket or position.quote)
+
+
+def _ended(growth: Growth) -> bool:
+    """Tell whether a candidate ends the sentence in its gap."""
+    if isinstance(growth.item, Insertion):
+        return growth.item.leads_to in ENDED
+    return growth.parent.inserted > 0 and not growth.parent.since
 
 
 def _marks_of(core: str) -> str:

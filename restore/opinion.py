@@ -279,6 +279,11 @@ class Opinion:
             most = max(most, weights.mark * float(marks.max() - marks[before.mark]))
         return max(0.0, most)
 
+    def end_chance(self) -> float:
+        """Return how probable it is that a sentence ends in the gap."""
+        marks = self._tags.marks[self._place]
+        return math.exp(marks[Mark.END]) + math.exp(marks[Mark.BREAK])
+
     def _number(self, word: str) -> int:
         words = self._adviser.tagger.words
         return words.get(word, words[OTHER_WORD])

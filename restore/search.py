@@ -245,6 +245,7 @@ class Search:
                     hypothesis, request.insertions, expansion.insertions, floor, growing, opinion
                 )
             live = decoder.best_of(growing, floor, step, max(seen, default=0.0), opinion)
+            live = decoder.with_end(live, growing, done, opinion)
         done.sort(key=lambda growth: growth.score, reverse=True)
         return done
 

@@ -15,8 +15,10 @@ from restore.channel import get_channel
 from restore.decoder import Decoder, Growth, Hypothesis, Weights
 from restore.engines import FAST, NEURAL, open_fusion, open_model
 from restore.lattice import FormFinder, GapGrammar
-from restore.lattice.gaps import Position, Side
+from restore.lattice.forms import Form
+from restore.lattice.gaps import Place, Position, Side
 from restore.lexicon import default_lexicon
+from restore.models.base import Trie
 from restore.models.neural import NeuralModel
 from restore.models.tagger import Tagger
 from restore.opinion import Opinion, Tagging, TagWeights
@@ -31,7 +33,8 @@ FLOOR = float("-inf")
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
     channel, lexicon = get_channel("nltk"), default_lexicon()
-    weights = Weights(insertion=0.8, fusion=0.2, tags=TagWeights(mark=0.4, first=0.3, last=0.3, held=0.1, edit=0.3, case=0.3))
+    tags = TagWeights(mark=0.4, first=0.3, last=0.3, held=0.1, edit=0.3, case=0.3)
+    weights = Weights(insertion=0.8, apart=5.0, fusion=0.2, tags=tags)
     tagger = Tagger.open(resources_folder() / "tagger")
     grammar = GapGrammar(channel, lexicon)
     return Decoder(NeuralModel.open(TINY), FormFinder(channel, lexicon), grammar, 4, weights, tagger, open_fusion(NEURAL))
@@ -44,7 +47,8 @@ def begun(decoder: Decoder, place: int) -> tuple[Hypothesis, Opinion]:
     tagging = Tagging(decoder.adviser, TokenStream(read_source(TEXT, decoder.finder.channel)))
     position = Position().after_form()
     context = decoder.fusion.begin("US immigration officials")
-    return Hypothesis(0.0, decoder.model.begin(()), None, position, None, Side.WORD, context=context), tagging.at(place)
+    state = decoder.model.begin(())
+    return Hypothesis(0.0, state, None, position, None, Side.WORD, context=context, since=5), tagging.at(place)
 
 
 def grown(decoder: Decoder, parent: Hypothesis, opinion: Opinion, best: float, less: float = 0.0) -> list[Growth]:
@@ -95,6 +99,67 @@ def test_the_best_are_found_without_asking_of_all(decoder: Decoder, place: int, 
     assert [one.score for one in best] == pytest.approx(sorted((one.score for one in exact), reverse=True)[: decoder.beam])
     assert len(asked) < sum(growth.loose for growth in growing) / 2
     assert decoder.best_of(growing, best[1].score, 1, -1.5, opinion)[0].score == pytest.approx(best[0].score)
+
+
+def test_a_sentence_end_that_may_be_there_is_looked_at(decoder: Decoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where a beam of others is likelier; but for what is far behind, or where the tagger sees no end."""
+    parent, opinion = begun(decoder, 8)
+    growing = grown(decoder, parent, opinion, -2.0, 0.5)
+    words = [growth for growth in growing if growth.item is not None and growth.item.kind == "word"]
+    stop = next(growth for growth in growing if growth.item is not None and growth.item.leads_to is Place.END)
+    done = [Growth(stop.score + 4.0, parent, stop.node, 0, None, "form")]
+    live = [decoder.made(growth) for growth in words[: decoder.beam]]
+    monkeypatch.setattr(opinion.__class__, "end_chance", lambda self: 0.2)
+    *others, ended = decoder.with_end(live, [*words, stop], done, opinion)
+    assert others == live
+    assert (ended.score, ended.since) == (stop.score, 0)
+    assert ended.step is not None
+    assert ended.step.text == "."
+    assert decoder.with_end([*live, ended], [*words, stop], done, opinion) == [*live, ended]
+    assert decoder.with_end(live, words, done, opinion) == live
+    far = [done[0]._replace(score=stop.score + 6.0)]
+    assert decoder.with_end(live, [*words, stop], far, opinion) == live
+    monkeypatch.setattr(opinion.__class__, "end_chance", lambda self: 0.05)
+    assert decoder.with_end(live, [*words, stop], done, opinion) == live
+
+
+def test_a_beam_keeps_one_whose_sentence_began_elsewhere(decoder: Decoder) -> None:
+    def at(score: float, since: int) -> Hypothesis:
+        return Hypothesis(score, None, None, Position(), None, Side.WORD, since=since)
+
+    alike = [at(-0.1 * number, 7) for number in range(6)]
+    assert decoder.pruned(alike) == alike[: decoder.beam]
+    near, nearer, far = at(-4.0, 3), at(-3.0, 2), at(-6.0, 2)
+    assert decoder.pruned([*alike, near, nearer]) == [*alike[: decoder.beam], nearer]
+    assert decoder.pruned([*alike, far]) == alike[: decoder.beam]
+    assert decoder.pruned([*alike[:3], nearer, near]) == [*alike[:3], nearer]
+
+
+def test_what_is_kept_has_futures_of_its_own(decoder: Decoder) -> None:
+    """Of two that have written the same, only one goes on, wherever their sentences began."""
+    parent, _ = begun(decoder, 8)
+    tokens = TokenStream(read_source(TEXT, decoder.finder.channel))
+    node = decoder.form_trie(tokens, 8, parent.position)
+    done: list[Growth] = []
+    for since in (3, 0):
+        state = decoder.model.begin(()) if since == 0 else parent.state
+        for origin in (parent.state, state):
+            one = Hypothesis(-float(since == 0), origin, None, parent.position, None, Side.WORD, since=since)
+            walk(node, one, done)
+    done.sort(key=lambda growth: growth.score, reverse=True)
+    kept = decoder.recombined(done)
+    assert len({key for _, key in kept}) == len(kept) == decoder.beam + 1
+    assert [growth.parent.since for growth, _ in kept] == [3] * decoder.beam + [0]
+    assert kept[-1][0].parent.state is not parent.state
+
+
+def walk(node: Trie[Form], parent: Hypothesis, done: list[Growth]) -> None:
+    """Add all forms of a trie, each a little worse than the one before."""
+    for child, following in enumerate(node.next):
+        for form, _ in node.items[child]:
+            done.append(Growth(parent.score - 0.01 * len(done), parent, node, child, form, "form"))
+        if following is not None:
+            walk(following, parent, done)
 
 
 def test_a_reading_that_the_beam_drops_later_has_a_posterior() -> None:
