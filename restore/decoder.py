@@ -2,10 +2,10 @@
 
 All hypotheses of a beam stand in the gap before the same input token. They grow id by id: one that completes a form of
 the token moves on to the next beam, one that inserts something stays. A gap is done when as many hypotheses as the beam
-is wide have moved on with better scores than any that stayed. Scores are sums of full-vocabulary log-probabilities, and
-of what a tagger and an n-gram model add to them, so that a hypothesis which makes the next input word unlikely pays for
-it; hypotheses are only compared at the same input token. (Greedy or token-synchronous search fails here: at each step
-some stop word is likelier than the next input word.)
+is wide have moved on with better scores than any that stayed; where a sentence may end, one that ends it may take longer.
+Scores are sums of full-vocabulary log-probabilities, and of what a tagger and an n-gram model add to them, so that a
+hypothesis which makes the next input word unlikely pays for it; hypotheses are only compared at the same input token.
+(Greedy or token-synchronous search fails here: at each step some stop word is likelier than the next input word.)
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from heapq import heapify, heappop, heappush, nlargest
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from restore.fusion import Fusion
@@ -186,9 +185,6 @@ class Growth(NamedTuple):
     within: str
     hope: float = 0.0  # inside a unit, the part of the score that is for what it may become
     loose: bool = False  # whether that is only known not to be more
-
-
-_score = itemgetter(0)
 
 
 class Decoder:
@@ -459,7 +455,7 @@ class Decoder:
         for item, bonus in following.all():
             if opinion is not None:
                 bonus += opinion.insertion(item, parent.held)
-            if bonus > hope:  # what the n-gram model adds is not above 0
+            if bonus > hope:  # what the n-gram model adds is hardly ever above 0
                 hope = max(hope, bonus + self.fused(parent.context, parent.position, item))
         return growth._replace(score=growth.score - growth.hope + hope, hope=hope, loose=False)
 
@@ -513,12 +509,8 @@ class Decoder:
             ahead: the log-probability of the best first id of a form so far, in nats.
             opinion: the tagger's, of this gap.
         """
-
-        def ranked(growth: Growth) -> float:
-            return -growth.score if growth.within == "form" else -growth.score - ahead
-
         width = max(2, self.beam >> step // 3)
-        waiting = [(ranked(growth), number, growth) for number, growth in enumerate(growing) if growth.score > floor]
+        waiting = [(-_rank(growth, ahead), number, growth) for number, growth in enumerate(growing) if growth.score > floor]
         heapify(waiting)
         best: list[Hypothesis] = []
         while waiting and len(best) < width:
@@ -526,7 +518,7 @@ class Decoder:
             if not growth.loose:
                 best.append(self.made(growth))
             elif (tight := self.tightened(growth, opinion)).score > floor:
-                heappush(waiting, (ranked(tight), number, tight))
+                heappush(waiting, (-_rank(tight, ahead), number, tight))
         return best
 
     def future(self, growth: Growth) -> Hashable | None:
@@ -559,10 +551,12 @@ class Decoder:
         self, done: list[Growth], kept: list[tuple[Growth, Hashable | None]], seen: set[Hashable]
     ) -> list[tuple[Growth, Hashable | None]]:
         """Return the best candidate whose sentence begins elsewhere than all that are kept, if it is not too far behind."""
-        since = {growth.parent.since for growth, _ in kept}
-        if not self.weights.apart or len(since) != 1:
+        if not self.weights.apart or not kept:
             return []
         first = kept[0][0]
+        since = {growth.parent.since for growth, _ in kept if growth.item.span == first.item.span}
+        if len(since) != 1:
+            return []
         for growth in done:
             if growth.score < first.score - self.weights.apart:
                 break
@@ -582,8 +576,19 @@ class Decoder:
             kept += nlargest(1, others, key=lambda hypothesis: hypothesis.score)
         return kept
 
+    def end_floor(self, done: list[Growth], opinion: Opinion | None) -> float:
+        """Return the score from which a candidate that ends the sentence in a gap is looked at; infinity if none is.
+
+        Args:
+            done: those that have left the gap.
+            opinion: the tagger's, of this gap.
+        """
+        if not self.weights.apart or opinion is None or opinion.end_chance() < END_CHANCE or any(map(_ended, done)):
+            return float("inf")
+        return max([growth.score for growth in done], default=float("-inf")) - self.weights.apart
+
     def with_end(
-        self, live: list[Hypothesis], growing: list[Growth], done: list[Growth], opinion: Opinion | None
+        self, live: list[Hypothesis], growing: list[Growth], least: float, ahead: float, opinion: Opinion | None
     ) -> list[Hypothesis]:
         """Return the hypotheses that a gap goes on with, and one beside them that ends the sentence there, if it may end.
 
@@ -593,17 +598,15 @@ class Decoder:
         Args:
             live: the hypotheses that go on in the gap.
             growing: the candidates that they were chosen from.
-            done: those that have left the gap.
+            least: the score to beat, in nats; see `end_floor`.
+            ahead: the log-probability of the best first id of a form so far, in nats.
             opinion: the tagger's, of this gap.
         """
-        if not self.weights.apart or opinion is None or opinion.end_chance() < END_CHANCE:
+        if any(one.inserted and not one.since for one in live):
             return live
-        if any(one.inserted and not one.since for one in live) or any(_ended(growth) for growth in done):
-            return live
-        least = max([growth.score for growth in done], default=float("-inf")) - self.weights.apart
         ends = [growth for growth in growing if _ended(growth) and growth.score > least]
         ends = [self.tightened(growth, opinion) if growth.loose else growth for growth in ends]
-        best = max(ends, key=_score, default=None)
+        best = max(ends, key=lambda growth: _rank(growth, ahead), default=None)
         return live if best is None or best.score <= least else [*live, self.made(best)]
 
     def made(self, growth: Growth) -> Hypothesis:
@@ -654,10 +657,15 @@ class Decoder:
         return ended and not (position.bracket or position.quote)
 
 
+def _rank(growth: Growth, ahead: float) -> float:
+    """Return what a candidate's score is compared by: what inserts has a form before it still; see `Decoder.best_of`."""
+    return growth.score if growth.within == "form" else growth.score + ahead
+
+
 def _ended(growth: Growth) -> bool:
     """Tell whether a candidate ends the sentence in its gap."""
-    if isinstance(growth.item, Insertion):
-        return growth.item.leads_to in ENDED
+    if isinstance(growth.item, Insertion) and growth.item.leads_to in ENDED:
+        return True
     return growth.parent.inserted > 0 and not growth.parent.since
 
 

@@ -53,7 +53,7 @@ class Held(NamedTuple):
         mark: its mark.
         first, last: its first and its last word, or `NO_WORD`.
         words: how many there are.
-        item: the insertion that its last word, or the end of it, is.
+        item: the insertion that its last word is, without a clitic after it.
     """
 
     mark: Mark = Mark.NONE
@@ -113,7 +113,8 @@ def with_insertion(held: Held, insertion: Insertion) -> Held:
         return held._replace(mark=max(held.mark, mark_of(insertion)))
     word = word_of(insertion, held.last)
     words = held.words + (insertion.leads_to is not Place.CLITIC or not held.words)
-    return Held(held.mark, word if words == 1 else held.first, word, words, insertion)
+    item = insertion if insertion.leads_to is not Place.CLITIC or held.item is None else held.item
+    return Held(held.mark, word if words == 1 else held.first, word, words, item)
 
 
 def read_form(text: str, channel: Channel) -> FormTags:
@@ -250,10 +251,10 @@ class Opinion:
         if item.kind != "word":
             return self._marked(before.mark, max(before.mark, mark_of(item)))
         tags, place, weights, after = self._tags, self._place, self._adviser.weights, with_insertion(before, item)
-        added = weights.last * (self._word(tags.last, after.last, item) - self._word(tags.last, before.last, before.item))
+        added = weights.last * (self._word(tags.last, after.last, after.item) - self._word(tags.last, before.last, before.item))
         if after.words == 1:
             counted = self._word(tags.first, before.first, before.item)
-            added += weights.first * (self._word(tags.first, after.first, item) - counted)
+            added += weights.first * (self._word(tags.first, after.first, after.item) - counted)
         if weights.held:
             added += weights.held * float(tags.held[place, self._number(after.last)])
             if after.words == before.words:
@@ -280,7 +281,9 @@ class Opinion:
         return max(0.0, most)
 
     def end_chance(self) -> float:
-        """Return how probable it is that a sentence ends in the gap."""
+        """Return how probable it is that a sentence ends in the gap; 0 at a text's start, which training never saw."""
+        if not self._index:
+            return 0.0
         marks = self._tags.marks[self._place]
         return math.exp(marks[Mark.END]) + math.exp(marks[Mark.BREAK])
 

@@ -161,6 +161,8 @@ def _posteriors(stages: Sequence[Stage], ends: Sequence[Hypothesis], scale: floa
             leaving[id(origin)].append(cost + future)
         for key, values in leaving.items():
             backward[key] = _log_sum(values)
+        for node in stage.nodes:  # those from which nothing led on have no future; those that were never tried are not known to
+            backward.setdefault(id(node), -1e9)
         every.append(logs)
     rows = []
     joint: list[tuple[int, float]] = []  # arcs of forms that stand for several tokens: where they end, and their mass

@@ -21,7 +21,7 @@ from restore.models.base import Expansion, LanguageModel, Request
 from restore.opinion import NOTHING, Tagging
 from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
-from restore.windows import Path, Span, breadth, opened, seam, sentence_cut, spans
+from restore.windows import Path, Span, breadth, opened, seam, sentence_cut, since_end, spans
 
 BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand there; choose among the alternatives"
 
@@ -163,19 +163,19 @@ class Search:
     def _window(self, span: Span) -> Generator[list[Request], list[Expansion], tuple[list[Stage], list[Hypothesis]]]:
         """Search the input tokens of a window; return what was considered, and the hypotheses at the end."""
         decoder, start, stop = self._decoder, span.start, span.stop
-        first, prefix, position, left, held = start, "", Position(), Side.NONE, NOTHING
+        first, prefix, position, left, held, since = start, "", Position(), Side.NONE, NOTHING, 0
         if self.steps and span.own == start:  # it goes on from what is restored
             first, prefix = self._prefix(start)
             last = self.steps[-1]
             position = last.position
-            left, held = Side.WORD, NOTHING
+            left, since = Side.WORD, since_end(self.steps)
             if isinstance(last.what, Form):
                 left, held = left_of(last.what), decoder.held_after(last.what)
         texts = [token.core if token.word else token.text for token in self._tokens.row(first, span.seen)]
         state = decoder.model.begin(texts, prefix)
         stacks: dict[int, list[Hypothesis]] = defaultdict(list)
         context = None if decoder.fusion is None else decoder.fusion.begin(prefix)
-        stacks[start] = [Hypothesis(0.0, state, None, position, None, left, context=context, held=held)]
+        stacks[start] = [Hypothesis(0.0, state, None, position, None, left, context=context, held=held, since=since)]
         stages: list[Stage] = []
         for index in range(start, stop):
             live = decoder.pruned(stacks.pop(index, []))
@@ -239,13 +239,14 @@ class Search:
                     seen.extend(expansion.forms)
                 decoder.grow_forms(hypothesis, request.forms, expansion.forms, growing, done, opinion)
             done = [growth for growth in done if not self._passes_pin(index, growth)] if self._pins else done
-            floor = decoder.floor([growth.score for growth in done])
+            floor, least = decoder.floor([growth.score for growth in done]), decoder.end_floor(done, opinion)
             for hypothesis, request, expansion in zip(live, requests, expansions, strict=True):
                 decoder.grow_insertions(
-                    hypothesis, request.insertions, expansion.insertions, floor, growing, opinion
+                    hypothesis, request.insertions, expansion.insertions, min(floor, least), growing, opinion
                 )
-            live = decoder.best_of(growing, floor, step, max(seen, default=0.0), opinion)
-            live = decoder.with_end(live, growing, done, opinion)
+            ahead = max(seen, default=0.0)
+            live = decoder.best_of(growing, floor, step, ahead, opinion)
+            live = decoder.with_end(live, growing, least, ahead, opinion)
         done.sort(key=lambda growth: growth.score, reverse=True)
         return done
 

@@ -167,6 +167,17 @@ def sentence_cut(path: Path, start: int, upto: int) -> int:
     return ([token for token in within if _ends(path.steps, cuts[token])] or within)[-1]
 
 
+def since_end(steps: Sequence[Step]) -> int:
+    """Return how many input tokens there are since the last sentence end."""
+    tokens = 0
+    for step in reversed(steps):
+        if step.position.place in ENDED:
+            break
+        if isinstance(step.what, Form):
+            tokens += step.what.span
+    return tokens
+
+
 def opened(step: Step) -> tuple[bool, bool]:
     """Tell whether a bracket and a quotation are open after a step."""
     return bool(step.position.bracket), bool(step.position.quote)

@@ -108,19 +108,23 @@ def test_a_sentence_end_that_may_be_there_is_looked_at(decoder: Decoder, monkeyp
     words = [growth for growth in growing if growth.item is not None and growth.item.kind == "word"]
     stop = next(growth for growth in growing if growth.item is not None and growth.item.leads_to is Place.END)
     done = [Growth(stop.score + 4.0, parent, stop.node, 0, None, "form")]
+    most = float("inf")
     live = [decoder.made(growth) for growth in words[: decoder.beam]]
     monkeypatch.setattr(opinion.__class__, "end_chance", lambda self: 0.2)
-    *others, ended = decoder.with_end(live, [*words, stop], done, opinion)
+    *others, ended = decoder.with_end(live, [*words, stop], decoder.end_floor(done, opinion), -1.0, opinion)
     assert others == live
     assert (ended.score, ended.since) == (stop.score, 0)
     assert ended.step is not None
     assert ended.step.text == "."
-    assert decoder.with_end([*live, ended], [*words, stop], done, opinion) == [*live, ended]
-    assert decoder.with_end(live, words, done, opinion) == live
+    least = decoder.end_floor(done, opinion)
+    assert decoder.with_end([*live, ended], [*words, stop], least, -1.0, opinion) == [*live, ended]
+    assert decoder.with_end(live, words, least, -1.0, opinion) == live
     far = [done[0]._replace(score=stop.score + 6.0)]
-    assert decoder.with_end(live, [*words, stop], far, opinion) == live
+    assert decoder.with_end(live, [*words, stop], decoder.end_floor(far, opinion), -1.0, opinion) == live
+    over = [done[0]._replace(parent=ended)]
+    assert decoder.end_floor(over, opinion) == most
     monkeypatch.setattr(opinion.__class__, "end_chance", lambda self: 0.05)
-    assert decoder.with_end(live, [*words, stop], done, opinion) == live
+    assert decoder.end_floor(done, opinion) == most
 
 
 def test_a_beam_keeps_one_whose_sentence_began_elsewhere(decoder: Decoder) -> None:
