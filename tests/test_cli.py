@@ -108,19 +108,6 @@ def test_writes_a_file_whole(run: Run, stripped_file: Path, tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.txt", "stripped.txt"]
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_writes_what_a_link_leads_to(run: Run, stripped_file: Path, tmp_path: Path, there: bool) -> None:
-    out, link = tmp_path / "within" / "out.txt", tmp_path / "link.txt"
-    out.parent.mkdir()
-    if there:
-        out.write_text("before")
-    link.symlink_to(out)
-    assert run(str(stripped_file), "-o", str(link)) == (0, "", "")
-    assert link.is_symlink()
-    assert strip_text(out.read_text()) == STRIPPED
-    assert [path.name for path in out.parent.iterdir()] == ["out.txt"]
-
-
 def test_never_overwrites_the_input(run: Run, stripped_file: Path) -> None:
     link = stripped_file.parent / "link.txt"
     link.symlink_to(stripped_file)

@@ -144,7 +144,6 @@ def write_pieces(output: str | None, pieces: Iterable[str]) -> None:
             with target.open("wb") as stream:
                 stream.writelines(piece.encode("utf-8") for piece in pieces)
             return
-        target = Path(os.path.realpath(target))  # what a link leads to is written, and the link stays
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask()
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".restore-", delete=False) as stream:
             scratch = Path(stream.name)
