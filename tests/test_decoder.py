@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from restore.lattice import FormFinder, GapGrammar
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Place, Position, Side
 from restore.lexicon import default_lexicon
-from restore.models.base import Trie
+from restore.models.base import Encoded, Trie
 from restore.models.neural import NeuralModel
 from restore.models.tagger import Tagger
 from restore.opinion import Opinion, Tagging, TagWeights
+from restore.posterior import Arc, Stage, _posteriors
 from restore.search import Search, drive
 from restore.source import TokenStream, read_source
 
@@ -164,6 +166,23 @@ def walk(node: Trie[Form], parent: Hypothesis, done: list[Growth]) -> None:
             done.append(Growth(parent.score - 0.01 * len(done), parent, node, child, form, "form"))
         if following is not None:
             walk(following, parent, done)
+
+
+def test_a_reading_that_leads_nowhere_has_none(decoder: Decoder) -> None:
+    """One that was never tried further has the future of the best; one that was tried in vain has none."""
+    form = Form("official", 1, 0.0, 0.0)
+    node = Trie([(Encoded((1,)), form)])
+
+    def at(score: float) -> Hypothesis:
+        return Hypothesis(score, None, None, Position(), None, Side.WORD)
+
+    start, kept, tried, untried, end = at(0.0), at(-1.0), at(-1.2), at(-1.5), at(-2.0)
+    first = [Arc(start, Growth(target.score, start, node, 0, form, "form"), target) for target in (kept, tried, untried)]
+    second = [Arc(kept, Growth(end.score, kept, node, 0, form, "form"), end)]
+    chances, _ = _posteriors([Stage(0, [start], first), Stage(1, [kept, tried], second)], [end], 1.0)
+    assert chances[1] == 0
+    assert chances[2] / chances[0] == pytest.approx(math.exp(-0.5))
+    assert sum(chances) == pytest.approx(1)
 
 
 def test_a_reading_that_the_beam_drops_later_has_a_posterior() -> None:

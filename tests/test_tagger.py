@@ -232,6 +232,19 @@ def test_what_a_word_without_a_tag_was_given_is_taken_back(tagger: Tagger, gramm
     assert added == pytest.approx(expected, abs=1e-5)
 
 
+def test_a_clitic_takes_no_share_back(tagger: Tagger, grammar: GapGrammar) -> None:
+    """Two words without a tag of their own are one such word still."""
+    opinion = tagging(tagger, TEXT).at(9)
+    menu = {item.text: item for item in grammar.menu(Position().after_form(), Side.WORD, Side.WORD)}
+    words = [item for text, item in menu.items() if item.leads_to is Place.WORD and text.strip().lower() not in tagger.words]
+    rare = min(words, key=opinion._adviser.share)
+    assert opinion._adviser.share(rare) < -1
+    held = with_insertion(NOTHING, rare)
+    clitic = Insertion("'s", "word", Place.CLITIC)
+    assert opinion.insertion(clitic, held) == pytest.approx(0, abs=1e-5)
+    assert with_insertion(held, clitic).item is rare
+
+
 def test_long_tokens_are_not_remembered(tagger: Tagger) -> None:
     adviser = Adviser(tagger, WEIGHTS, get_channel("nltk"), {})
     tagger.tag(["official"])

@@ -12,7 +12,7 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place, Position
 from restore.models.base import Window
 from restore.source import TokenStream, read_source
-from restore.windows import LEAD, Path, Span, breadth, seam, spans
+from restore.windows import LEAD, Path, Span, breadth, seam, since_end, spans
 
 WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=40, parts=4)
 
@@ -100,3 +100,8 @@ def test_windows_are_not_joined_inside_what_only_one_has_opened() -> None:
     units = "a b c d e f g h i j"
     assert seam(path(0, units), path(0, units), own=3, upto=9) is not None
     assert seam(path(0, units), path(0, units, quoted=True), own=3, upto=9) is None
+
+
+@pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a b c", 3), ("a b .", 0), ("a . b (of) c", 2), ("a . b . c", 1)])
+def test_tokens_since_a_sentence_end(text: str, tokens: int) -> None:
+    assert since_end(path(0, text).steps) == tokens
