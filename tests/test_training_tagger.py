@@ -129,6 +129,27 @@ def test_the_base_keeps_its_share(base: Path, corpus: Path, tmp_path: Path) -> N
     torch.testing.assert_close(old, before, rtol=0, atol=float(step))
 
 
+def test_runs_beside_each_other_are_averaged(base: Path, corpus: Path, tmp_path: Path) -> None:
+    options = {"channels": {"nltk": 1}, "gaps": 500, "learning_rate": 1.0, "report": lambda line: None}
+    train([corpus], tmp_path / "base", base=base, **options)
+    for seed in (1, 2):
+        train([corpus], tmp_path / str(seed), base=tmp_path / "base", seed=seed, **options)
+    first, second = (read_base(tmp_path / name)[0]["0.up"] for name in "12")
+    train([corpus], tmp_path / "2", base=tmp_path / "base", seed=2, beside=[tmp_path / "1"], **options)  # no step more
+    mean = read_base(tmp_path / "2")[0]["0.up"]
+    step = max(first.abs().max(), second.abs().max()) / 100  # weights are rounded
+    assert (first - second).abs().max() > 5 * step
+    torch.testing.assert_close(mean, (first + second) / 2, rtol=0, atol=float(2 * step))
+    training = json.loads((tmp_path / "2" / "card.json").read_text())["training"]
+    assert [run["seed"] for run in training["beside"]] == [1]
+    with pytest.raises(RestoreError, match="another --seed"):
+        train([corpus], tmp_path / "2", base=tmp_path / "base", seed=2, beside=[tmp_path / "2"], **options)
+    with pytest.raises(RestoreError, match="another base"):
+        train([corpus], tmp_path / "3", base=base, seed=3, beside=[tmp_path / "2"], **options)
+    with pytest.raises(RestoreError, match="give the folder of a run"):
+        train([corpus], tmp_path / "4", base=tmp_path / "base", seed=4, beside=[tmp_path / "nowhere"], **options)
+
+
 def test_errors(base: Path, corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(RestoreError, match="say how long"):
         train([corpus], tmp_path / "out", base=base)

@@ -209,6 +209,10 @@ def neural(
     "--keep", type=click.FloatRange(0, 1), default=0.0, show_default=True,
     help="The base's share in the end: 0.4 is better than 0 on other text where the base is a tagger.",
 )  # fmt: skip
+@click.option(
+    "--beside", multiple=True, type=click.Path(path_type=Path),
+    help="The folder of a run with another --seed and all else the same, on another core, say: average the two in the end.",
+)  # fmt: skip
 def tagger(
     files: tuple[Path, ...],
     out: Path,
@@ -222,6 +226,7 @@ def tagger(
     weights: tuple[str, ...],
     restart: bool,
     keep: float,
+    beside: tuple[Path, ...],
 ) -> None:
     """Train a tagger, which reads the stripped text on both sides of each gap and advises the search.
 
@@ -236,7 +241,7 @@ def tagger(
     train(
         files, out, base=base or resources_folder() / "tagger", held_out=held_out, minutes=minutes, gaps=gaps, seed=seed,
         learning_rate=learning_rate, channels=_weights(channels, option="--channel") or None, weights=_weights(weights) or None,
-        keep=keep, resume=not restart, report=lambda line: click.echo(line, err=True),
+        keep=keep, beside=beside, resume=not restart, report=lambda line: click.echo(line, err=True),
     )  # fmt: skip
 
 

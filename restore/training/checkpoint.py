@@ -201,6 +201,27 @@ def load_state(
     return progress
 
 
+def load_averaged(folder: Path, count: int) -> list[Tensor]:
+    """Read the averaged weights of what `save_state` wrote, in the order of the parameters.
+
+    Args:
+        folder: where the state is.
+        count: how many parameters there must be.
+
+    Raises:
+        RestoreError: the file is missing, damaged, or of another model.
+    """
+    path = folder / STATE
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.endswith(".averaged")]  # noqa: SIM118 (not a mapping)
+            if len(names) != count:
+                raise ValueError(f"{len(names)} weights, not {count}")
+            return [file.get_tensor(f"{number}.averaged") for number in range(count)]
+    except Exception as error:
+        raise RestoreError(f"{path}: cannot be read ({error}); give the folder of a run") from error
+
+
 def write_log(folder: Path, **entry: float) -> None:
     """Add a line to the log."""
     with (folder / LOG).open("a", encoding="utf-8") as file:

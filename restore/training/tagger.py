@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,17 @@ from restore.channel import get_channel
 from restore.errors import RestoreError
 from restore.models.network import available_threads
 from restore.tags import Case, Mark
-from restore.training.checkpoint import STATE, Progress, check_same_run, load_state, save_state, truncate_log, write_log
+from restore.training.checkpoint import (
+    STATE,
+    Progress,
+    check_same_run,
+    load_averaged,
+    load_state,
+    load_state_progress,
+    save_state,
+    truncate_log,
+    write_log,
+)
 from restore.training.documents import read_documents
 from restore.training.pairs import MOST_DRAWS, NOTHING_KEPT, WindowSource, check_weights, facts_of, read_sources
 from restore.training.tagger_export import export
@@ -67,6 +78,9 @@ HELD_OUT = 80
 
 ABOUT = "An encoder that reads stripped English and says what each gap held, and how each token was spelt."
 
+OTHER_BESIDE = "{folder}: holds a run of another {what}; runs that are averaged must differ in nothing but their seeds"
+SAME_SEED = "{folder}: holds a run with the same seed, {seed}, which saw the same rows; give each run another --seed"
+
 TAGS = "tags.json"
 """The words and edits that a run has tags for."""
 
@@ -84,6 +98,7 @@ def train(
     channels: Mapping[str, float] | None = None,
     weights: Mapping[str, float] | None = None,
     keep: float = 0.0,
+    beside: Sequence[Path] = (),
     resume: bool = True,
     report: Callable[[str], None] = print,
 ) -> Path:
@@ -102,11 +117,15 @@ def train(
         weights: how much oftener than its length each source is drawn from.
         keep: the base's share of the weights in the end, the rest being what was learnt: on text that was not trained on,
             such a mean is better than either (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+        beside: folders of runs with other seeds from the same base, ended or not, whose weights are averaged with this run's in
+            the end: cores that train apart waste nothing on each other, and such a mean is better than its parts (Wortsman et
+            al. 2022, "Model soups").
         resume: go on from what a stopped run left in `out`; else begin anew.
         report: called with lines to show.
 
     Raises:
-        RestoreError: a file cannot be used, neither `minutes` nor `gaps` is given, or the run in `out` was begun with others.
+        RestoreError: a file cannot be used, neither `minutes` nor `gaps` is given, or the run in `out` or one beside it
+            was begun with others.
     """
     if not (minutes or gaps):
         raise RestoreError("training: say how long: a number of minutes, or of gaps")
@@ -140,7 +159,10 @@ def train(
     run.progress.seed = seed
     if held_out is not None:
         run.held_out = _held_out(maker, held_out)
+    others = [_beside(path / "checkpoint", facts, [words, edits]) for path in beside]
     run.train()
+    if beside:
+        run.join([path / "checkpoint" for path in beside])
     if keep:
         run.mix(known, keep)
     final = {name: run.network.weight(name).detach().numpy() for name in run.network.names}
@@ -155,11 +177,29 @@ def train(
             "minutes": round(run.progress.seconds / 60),
             "seed": seed,
             "kept": keep,
+            **({"beside": [{"gaps": other.targets, "seed": other.seed} for other in others]} if others else {}),
             "held_out": run.measured,
         },
     }
     export(final, run.network.layers, tokenizer, words, edits, out, card)
     return out
+
+
+def _beside(folder: Path, facts: Mapping[str, Any], tags: list[list[str]]) -> Progress:
+    """Return how far a run is whose weights are to be averaged with those of a run with these facts.
+
+    Raises:
+        RestoreError: it is of another base, or of the same rows.
+    """
+    progress = load_state_progress(folder)
+    other = [name for name, value in facts.items() if name != "seed" and progress.facts.get(name) != value]
+    if other:
+        raise RestoreError(OTHER_BESIDE.format(folder=folder, what=", ".join(other)))
+    if json.loads((folder / TAGS).read_text(encoding="utf-8")) != tags:  # a seed also draws the text that names them
+        raise RestoreError(OTHER_BESIDE.format(folder=folder, what="set of tags"))
+    if progress.seed == facts["seed"]:
+        raise RestoreError(SAME_SEED.format(folder=folder, seed=progress.seed))
+    return progress
 
 
 def _held_out(maker: RowMaker, path: Path) -> list[Batch]:
@@ -258,6 +298,15 @@ class Run:
                 value.copy_(mean)
         self.measured = self.measure()
         self.say(f"averaged weights  held out: {_losses(self.measured)}")
+
+    def join(self, others: Sequence[Path]) -> None:
+        """Average the weights with the averaged ones of other runs, by what they left, and measure them."""
+        with torch.no_grad():
+            for number, folder in enumerate(others, 1):
+                for value, mean in zip(self.parameters, load_averaged(folder, len(self.parameters)), strict=True):
+                    value.lerp_(mean, 1 / (number + 1))
+        self.measured = self.measure()
+        self.say(f"averaged with the runs beside  held out: {_losses(self.measured)}")
 
     def mix(self, base: Mapping[str, Tensor], share: float) -> None:
         """Move the weights towards those of the base, by the base's share, and measure them."""
