@@ -161,10 +161,10 @@ def markdown(engine: str, name: str, sources: dict[str, Any]) -> Iterator[str]:
                 + " |"
             )
         yield ""
-        yield "| flags | in 100 restored words | restored | flagged | restored or flagged | flags in 100 words |"
-        yield "|---|---:|---:|---:|---:|---:|"
+        yield "| flags | in 100 restored words | restored | flagged | restored or flagged | or within one gap | flags in 100 words |"
+        yield "|---|---:|---:|---:|---:|---:|---:|"
         for kind, row in rows["sense"].items():
-            shares = ["-" if row[key] is None else percent(row[key]) for key in ("restored", "flagged", "either")]
+            shares = ["-" if row[key] is None else percent(row[key]) for key in ("restored", "flagged", "either", "near")]
             wanted = f"{row['wanted_per_100']:.2f}" if row["wanted"] else "-"
             yield f"| {kind} | {wanted} | {' | '.join(shares)} | {row['per_100']:.2f} |"
         yield ""

@@ -13,7 +13,7 @@ from restore.channel import get_channel
 from restore.cues import REACH, Cues, keys
 from restore.decisions import Decision
 from restore.evaluation.sense import SenseCounts
-from restore.flags import WORDS, FlagFinder, flag_words
+from restore.flags import WORDS, Flag, FlagFinder, flag_words
 from restore.lattice.gaps import Insertion, Place
 from restore.posterior import Choice
 from restore.training.cues import read_examples, train_cues
@@ -140,6 +140,15 @@ def test_a_word_put_in_makes_good_for_one_dropped(fast: Restorer, original: str,
     counts = SenseCounts()
     counts.add(original, Restoration(restored, "official reason", ()), fast.channel)
     assert counts.restored["negation"] == found
+
+
+@pytest.mark.parametrize(("place", "found"), [(0, (0, 0)), (1, (0, 1)), (2, (1, 1)), (3, (0, 1))])
+def test_a_flag_one_gap_off_is_near(fast: Restorer, place: int, found: tuple[int, int]) -> None:
+    counts = SenseCounts()
+    flags = (Flag("negation", place, 0, 0, ""),)
+    restored = Restoration("Officials say reason.", "official say reason", (), flags=flags)
+    counts.add("Officials say no reason.", restored, fast.channel)
+    assert (counts.either["negation"], counts.near["negation"]) == found
 
 
 def test_the_table_of_words() -> None:

@@ -22,6 +22,7 @@ class SenseCounts:
         restored: those that stand in the same gap of the restored text, each counted once; any negation for a negation.
         flagged: those whose gap is flagged.
         either: those that are restored or flagged.
+        near: those that are restored, or flagged in their gap or in the one before or after it: for a reader, the same words.
         flags: flags, right or wrong.
     """
 
@@ -30,6 +31,7 @@ class SenseCounts:
     restored: Counter[str] = field(default_factory=Counter)
     flagged: Counter[str] = field(default_factory=Counter)
     either: Counter[str] = field(default_factory=Counter)
+    near: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
 
     def add(self, original: str, restoration: Restoration, channel: Channel) -> None:
@@ -50,6 +52,7 @@ class SenseCounts:
                 if not wanted:
                     continue
                 flagged = (kind, place) in places
+                near = any((kind, place + step) in places for step in (-1, 0, 1))
                 given = Counter("no" if kind == "negation" else word for word in other.words if word in flag_words()[kind])
                 for word in wanted:
                     name = "no" if kind == "negation" else word
@@ -59,13 +62,14 @@ class SenseCounts:
                     self.restored[kind] += found
                     self.flagged[kind] += flagged
                     self.either[kind] += found or flagged
+                    self.near[kind] += found or near
 
     def to_dict(self) -> dict[str, dict[str, float | int | None]]:
-        """Return shares and rates by kind: `restored`, `flagged`, `either` of the wanted, `per_100` flags a 100 words."""
+        """Return shares and rates by kind: `restored`, `flagged`, `either`, `near` of the wanted, `per_100` flags a 100 words."""
         rows: dict[str, dict[str, float | int | None]] = {}
         for kind in sorted({*WORDS, *self.flags}):
             wanted = self.wanted[kind]
-            shares = {"restored": self.restored, "flagged": self.flagged, "either": self.either}
+            shares = {"restored": self.restored, "flagged": self.flagged, "either": self.either, "near": self.near}
             rows[kind] = {
                 "wanted": wanted,
                 **{name: round(count[kind] / wanted, 4) if wanted else None for name, count in shares.items()},
