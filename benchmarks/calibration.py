@@ -161,7 +161,7 @@ def markdown(engine: str, name: str, sources: dict[str, Any]) -> Iterator[str]:
                 + " |"
             )
         yield ""
-        yield "| flags | in 100 restored words | restored | flagged | restored or flagged | or within one gap | flags in 100 words |"
+        yield "| flags | in 100 restored words | restored | flagged | restored or flagged | or one gap off | flags in 100 words |"
         yield "|---|---:|---:|---:|---:|---:|---:|"
         for kind, row in rows["sense"].items():
             shares = ["-" if row[key] is None else percent(row[key]) for key in ("restored", "flagged", "either", "near")]
