@@ -47,6 +47,7 @@ class Weights:
         quote: for each opening quotation mark: it puts words into somebody's mouth.
         prior: times a form's log-probability by the lexicon alone, given its token.
         capital: for a capital inside a sentence, against the habit of a cautious model to write too few.
+        inflected: for a form that is not the token itself, against that model's habit to leave tokens as they are.
         asked: for a spelling that the user has asked for: more than any model can hold against it.
         survivor: for a word that the channel should have dropped and that starts a sentence here.
         margin: by how much a growing hypothesis may be behind the best that is done in its gap.
@@ -65,6 +66,7 @@ class Weights:
     prior: float = 0.5
     quote: float = -4.0
     capital: float = 0.0
+    inflected: float = 0.0
     survivor: float = 2.0
     asked: float = 25.0
     margin: float = 12.0
@@ -329,6 +331,8 @@ class Decoder:
                 bonus = encoded.bonus + self.weights.prior * form.prior
                 if form.asked:
                     bonus += self.weights.asked
+                if form.span == 1 and form.text.lower() != core.lower():
+                    bonus += self.weights.inflected
                 if not starts and form.text[:1].isupper():
                     bonus += self.weights.capital
                 if initials and form.text.startswith(core.upper()):

@@ -1,7 +1,9 @@
 """Opinions: what the tagger adds to the scores of hypotheses.
 
-The input is tagged in chunks of a fixed number of tokens, with context on both sides, so that what a text is tagged with depends
-on the text alone.
+The input is read in rows that begin at fixed tokens, so that what a text is tagged with depends on the text alone. They overlap:
+each token stands in several rows, near the beginning of one and the end of another, and its tags are the mean of what is
+said in each, which is better than any of them (an ensemble of views of the input, as Krizhevsky, Sutskever and Hinton, 2012,
+average over crops of a picture).
 """
 
 from __future__ import annotations
@@ -32,16 +34,17 @@ from restore.tags import (
     case_of,
     edit_of,
     mark_of_gap,
+    mean_tags,
     words_of_gap,
 )
 from restore.units import CLITICS
 
-CHUNK, CONTEXT = 64, 24
-"""Tokens that are tagged at a time, and tokens that are read on either side of them."""
+STRIDE, VIEWS, CONTEXT = 32, 3, 24
+"""A row tags so many times `VIEWS` tokens as the next begins later; and reads some more on either side of them."""
 LEAST_ODDS = -7.0
 """Log-odds, in nats, from which a word is worth remembering."""
-KEPT = 16
-"""Chunks that are kept: windows that are searched in step are some way apart."""
+KEPT = 32
+"""Strides of tokens whose tags are kept: windows that are searched in step are some way apart."""
 
 _CLITIC = re.compile(rf"(?<=.)(?:{'|'.join(CLITICS)})$")
 
@@ -328,11 +331,13 @@ class Opinion:
 
     def _spelling(self, text: str) -> float:
         """Return how probable it is that the token, or it and those after it, are spelt and cased as in a form."""
-        tags, edits, logprob = self._tags, self._adviser.tagger.edits, 0.0
-        for place, (edit, case) in enumerate(self._adviser.read(text).tokens, self._place):
-            if place < len(tags.edits):  # a chunk's last form may be of more tokens than the chunk
-                logprob += tags.edits[place, edits.get(edit, edits[OTHER_EDIT])]
-                logprob += 0.0 if case is None else tags.cases[place, case]
+        edits, logprob = self._adviser.tagger.edits, 0.0
+        for number, (edit, case) in enumerate(self._adviser.read(text).tokens):
+            if number and not self._tagging.has(self._index + number):
+                break
+            other = self._tagging.at(self._index + number) if number else self
+            logprob += other._tags.edits[other._place, edits.get(edit, edits[OTHER_EDIT])]
+            logprob += 0.0 if case is None else other._tags.cases[other._place, case]
         return math.exp(logprob)
 
     def form(self, form: Form, initial: bool) -> float:
@@ -372,13 +377,22 @@ class Opinion:
         return added
 
 
+class _Row(NamedTuple):
+    """What the tagger says of a row of input tokens, from `first` up to `stop`."""
+
+    first: int
+    stop: int
+    tags: Tags
+
+
 class Tagging:
     """The opinions of a tagger on one text, found as they are asked for and forgotten when they are done with."""
 
     def __init__(self, adviser: Adviser, tokens: TokenStream) -> None:
         self._adviser = adviser
         self._tokens = tokens
-        self._chunks: dict[int, Tags] = {}
+        self._rows: dict[int, _Row] = {}
+        self._strides: dict[int, Tags] = {}
 
     def has(self, index: int) -> bool:
         """Tell whether the text goes on to an input token."""
@@ -386,14 +400,29 @@ class Tagging:
 
     def at(self, index: int) -> Opinion:
         """Return the opinion on an input token and the gap before it."""
-        chunk, place = divmod(index, CHUNK)
-        if chunk not in self._chunks:
-            self._chunks.pop(chunk - KEPT, None)
-            self._chunks[chunk] = self._tagged(chunk * CHUNK)
-        return Opinion(self._adviser, self, index, self._chunks[chunk], place)
+        stride, place = divmod(index, STRIDE)
+        if stride not in self._strides:
+            self._strides[stride] = self._tagged(stride)
+            for old in [number for number in self._strides if number < stride - KEPT]:
+                del self._strides[old]
+            for old in [number for number in self._rows if number < stride - KEPT]:
+                del self._rows[old]
+        return Opinion(self._adviser, self, index, self._strides[stride], place)
 
-    def _tagged(self, start: int) -> Tags:
-        first = max(self._tokens.first, start - CONTEXT)
-        row = self._tokens.row(first, start + CHUNK + CONTEXT)
-        texts = [(token.core if token.word else token.text).lower() for token in row]
-        return self._adviser.tagger.tag(texts, start - first, min(len(row), start - first + CHUNK))
+    def _tagged(self, stride: int) -> Tags:
+        """Return the mean of what is said of a stride of tokens in the rows that tag them."""
+        start = stride * STRIDE
+        rows = [self._row(number) for number in range(stride - VIEWS + 1, stride + 1)]
+        different = {(row.first, row.stop): row for row in rows}  # near the ends of a text some are the same
+        return mean_tags([row.tags.part(start - row.first, start - row.first + STRIDE) for row in different.values()])
+
+    def _row(self, number: int) -> _Row:
+        """Return the row that tags from a stride on; the text's first rows begin with it."""
+        if number not in self._rows:
+            first = max(self._tokens.first, max(0, number * STRIDE) - CONTEXT)
+            row = self._tokens.row(first, (number + VIEWS) * STRIDE + CONTEXT)
+            stop = first + len(row)
+            same = next((known for known in self._rows.values() if (known.first, known.stop) == (first, stop)), None)
+            texts = [(token.core if token.word else token.text).lower() for token in row]
+            self._rows[number] = same or _Row(first, stop, self._adviser.tagger.tag(texts))
+        return self._rows[number]

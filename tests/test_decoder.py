@@ -195,3 +195,16 @@ def test_a_reading_that_the_beam_drops_later_has_a_posterior() -> None:
         drive(search, model)
         second.append(search.choices[0].gaps[1][1])
     assert second[1] == pytest.approx(second[0], abs=0.05) != 0
+
+
+def test_forms_that_are_not_the_token_itself_are_weighed(decoder: Decoder) -> None:
+    def bonuses(weights: Weights) -> dict[str, float]:
+        made = Decoder(decoder.model, decoder.finder, decoder.grammar, 4, weights)
+        tokens = TokenStream(read_source("minister health official", decoder.finder.channel))
+        return {form.text: bonus for form, bonus in made.form_trie(tokens, 2, Position().after_form()).all()}
+
+    plain, weighed = bonuses(Weights()), bonuses(Weights(inflected=0.5))
+    assert {"official", "Official", "officials"} <= set(plain)
+    assert {text: round(weighed[text] - plain[text], 6) for text in ("official", "Official", "officials")} == {
+        "official": 0.0, "Official": 0.0, "officials": 0.5,
+    }  # fmt: skip

@@ -25,7 +25,18 @@ from restore.lattice.gaps import Insertion, Place, Position, Side
 from restore.lexicon import default_lexicon
 from restore.models.network import SCALE, pack
 from restore.models.tagger import MOST_ROW, Tagger, floats
-from restore.opinion import CHUNK, NOTHING, Adviser, Held, Tagging, TagWeights, read_form, with_insertion
+from restore.opinion import (
+    CONTEXT,
+    NOTHING,
+    STRIDE,
+    VIEWS,
+    Adviser,
+    Held,
+    Tagging,
+    TagWeights,
+    read_form,
+    with_insertion,
+)
 from restore.source import TokenStream, read_source
 from restore.tags import NO_WORD, OTHER_WORD, Case, Mark, case_of, edit_of, mark_of_gap, words_of_gap
 
@@ -158,10 +169,32 @@ def test_opinions_depend_on_the_text_alone(tagger: Tagger) -> None:
     comma = Insertion(",", "mark", Position().place)
     last = len(text.split()) - 1
     forward, backward = tagging(tagger, text), tagging(tagger, text)
-    places = [0, CHUNK - 1, CHUNK, last]
+    places = [0, STRIDE - 1, STRIDE, VIEWS * STRIDE, last]
     ahead = [forward.at(place).insertion(comma, NOTHING) for place in places]
     back = [backward.at(place).insertion(comma, NOTHING) for place in reversed(places)]
     assert ahead == back[::-1]
+
+
+def test_opinions_are_means_over_rows(tagger: Tagger) -> None:
+    tokens = " ".join([TEXT] * 8).split()
+    start, stop = 3 * STRIDE, 4 * STRIDE
+    rows = []
+    for number in range(4 - VIEWS, 4):
+        first = max(0, number * STRIDE - CONTEXT)
+        row = tokens[first : (number + VIEWS) * STRIDE + CONTEXT]
+        rows.append(tagger.tag(row).part(start - first, stop - first))
+    mean = tagging(tagger, " ".join(tokens)).at(start + 5)._tags
+    assert mean.marks.shape == (STRIDE, len(Mark))
+    logs = np.mean([row.marks for row in rows], axis=0)
+    shares = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.exp(mean.marks), shares, rtol=1e-4)
+    np.testing.assert_allclose(mean.held, np.mean([row.held for row in rows], axis=0), rtol=1e-4)
+    assert not np.allclose(rows[0].marks, rows[-1].marks, atol=1e-3)
+
+
+def test_a_short_text_is_one_row(tagger: Tagger) -> None:
+    tags = tagging(tagger, TEXT).at(2)._tags
+    np.testing.assert_array_equal(tags.marks, tagger.tag(TEXT.lower().split()).marks[:STRIDE])
 
 
 def test_forgotten_tokens_are_not_missed(tagger: Tagger) -> None:
