@@ -195,7 +195,11 @@ def _beside(folder: Path, facts: Mapping[str, Any], tags: list[list[str]]) -> Pr
     other = [name for name, value in facts.items() if name != "seed" and progress.facts.get(name) != value]
     if other:
         raise RestoreError(OTHER_BESIDE.format(folder=folder, what=", ".join(other)))
-    if json.loads((folder / TAGS).read_text(encoding="utf-8")) != tags:  # a seed also draws the text that names them
+    try:
+        theirs = json.loads((folder / TAGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RestoreError(f"{folder / TAGS}: cannot be read ({error}); give the folder of a run") from error
+    if theirs != tags:  # a seed also draws the text that names them
         raise RestoreError(OTHER_BESIDE.format(folder=folder, what="set of tags"))
     if progress.seed == facts["seed"]:
         raise RestoreError(SAME_SEED.format(folder=folder, seed=progress.seed))
