@@ -79,6 +79,7 @@ HELD_OUT = 80
 ABOUT = "An encoder that reads stripped English and says what each gap held, and how each token was spelt."
 
 OTHER_BESIDE = "{folder}: holds a run of another {what}; runs that are averaged must differ in nothing but their seeds"
+NO_RUN = "{path}: cannot be read ({error}); give the folder of a run"
 SAME_SEED = "{folder}: holds a run with the same seed, {seed}, which saw the same rows; give each run another --seed"
 
 TAGS = "tags.json"
@@ -191,14 +192,14 @@ def _beside(folder: Path, facts: Mapping[str, Any], tags: list[list[str]]) -> Pr
     Raises:
         RestoreError: it is of another base, or of the same rows.
     """
+    try:
+        theirs = json.loads((folder / TAGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RestoreError(NO_RUN.format(path=folder / TAGS, error=error)) from error
     progress = load_state_progress(folder)
     other = [name for name, value in facts.items() if name != "seed" and progress.facts.get(name) != value]
     if other:
         raise RestoreError(OTHER_BESIDE.format(folder=folder, what=", ".join(other)))
-    try:
-        theirs = json.loads((folder / TAGS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RestoreError(f"{folder / TAGS}: cannot be read ({error}); give the folder of a run") from error
     if theirs != tags:  # a seed also draws the text that names them
         raise RestoreError(OTHER_BESIDE.format(folder=folder, what="set of tags"))
     if progress.seed == facts["seed"]:
