@@ -40,7 +40,7 @@ from restore.tags import (
 from restore.units import CLITICS
 
 STRIDE, VIEWS, CONTEXT = 32, 3, 24
-"""A row tags so many times `VIEWS` tokens as the next begins later; and reads some more on either side of them."""
+"""Tokens between the beginnings of two rows; rows that tag each token; tokens that a row reads on either side of those it tags."""
 LEAST_ODDS = -7.0
 """Log-odds, in nats, from which a word is worth remembering."""
 KEPT = 32
@@ -423,6 +423,8 @@ class Tagging:
             row = self._tokens.row(first, (number + VIEWS) * STRIDE + CONTEXT)
             stop = first + len(row)
             same = next((known for known in self._rows.values() if (known.first, known.stop) == (first, stop)), None)
-            texts = [(token.core if token.word else token.text).lower() for token in row]
-            self._rows[number] = same or _Row(first, stop, self._adviser.tagger.tag(texts))
+            if same is None:
+                texts = [(token.core if token.word else token.text).lower() for token in row]
+                same = _Row(first, stop, self._adviser.tagger.tag(texts))
+            self._rows[number] = same
         return self._rows[number]
