@@ -40,7 +40,7 @@ from restore.tags import (
 from restore.units import CLITICS
 
 STRIDE, VIEWS, CONTEXT = 32, 3, 24
-"""Tokens between the beginnings of two rows; rows that tag each token; tokens that a row reads on either side of those it tags."""
+"""Tokens from one row to the next; rows that tag each token; tokens that a row reads on either side of those that it tags."""
 LEAST_ODDS = -7.0
 """Log-odds, in nats, from which a word is worth remembering."""
 KEPT = 32
