@@ -362,3 +362,14 @@ def test_a_base_that_restores_is_trained_gently(tmp_path, corpus, monkeypatch) -
     with pytest.raises(RestoreError, match="say how long"):
         adaptation.adapt([corpus], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_drafts_leave_less_to_learn_of_the_same_text(base, corpus, tmp_path) -> None:
+    train(corpus, tmp_path / "plain", base, tokens=2000)
+    train(corpus, tmp_path / "drafted", base, tokens=2000, drafts=1.0)
+    shares = [log(tmp_path / name, "targets")[-1] / log(tmp_path / name, "tokens")[-1] for name in ("plain", "drafted")]
+    assert 0 < shares[1] < shares[0]
+    with pytest.raises(RestoreError, match="drafts"):
+        train(corpus, tmp_path / "drafted", base, tokens=4000)
+    with pytest.raises(RestoreError, match="no share"):
+        train(corpus, tmp_path / "drafted", base, drafts=2.0)

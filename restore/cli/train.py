@@ -150,6 +150,10 @@ def wordnet(database: Path, out: Path, licence: Path) -> None:
     "--learning-rate", type=float, help="The highest; 3e-4, or 1e-4 where the base is a model that this command made."
 )
 @click.option("--step-tokens", type=int, default=2400, show_default=True, help="Tokens of one step.")
+@click.option(
+    "--drafts", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+    help="Share of the windows that the model reads as restore might have written them, while it learns the original.",
+)  # fmt: skip
 @click.option("--prune", type=int, default=0, show_default=True, help="Drop pieces of the vocabulary rarer than this.")
 @click.option("--channel", "channels", multiple=True, metavar="NAME=SHARE", help="Channels that strip, and their shares.")
 @_DRAWN
@@ -164,6 +168,7 @@ def neural(
     seed: int,
     learning_rate: float | None,
     step_tokens: int,
+    drafts: float,
     prune: int,
     channels: tuple[str, ...],
     weights: tuple[str, ...],
@@ -182,7 +187,8 @@ def neural(
     adapt(
         files, out, base=base, held_out=held_out, resume=not restart,
         channels=_weights(channels, option="--channel") or None, weights=_weights(weights) or None,
-        minutes=minutes, tokens=tokens, seed=seed, learning_rate=learning_rate, step_tokens=step_tokens, prune=prune,
+        minutes=minutes, tokens=tokens, seed=seed, learning_rate=learning_rate, step_tokens=step_tokens,
+        drafts=drafts, prune=prune,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +19,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
+from restore.bundle import resources_folder
 from restore.errors import RestoreError
 from restore.models.network import available_threads
+from restore.models.tagger import Tagger
 from restore.training.checkpoint import (
     STATE,
     Progress,
@@ -33,7 +36,17 @@ from restore.training.checkpoint import (
     truncate_log,
     write_log,
 )
-from restore.training.packing import LONGEST, Batch, batches, encode_window, fixed_batches, half_precision, losses
+from restore.training.drafts import Drafter
+from restore.training.packing import (
+    LONGEST,
+    Batch,
+    Encoded,
+    batches,
+    encode_window,
+    fixed_batches,
+    half_precision,
+    losses,
+)
 from restore.training.pairs import Shape, WindowSource, facts_of, held_out_windows, open_source
 from restore.training.vocabulary import count_pieces
 
@@ -60,6 +73,7 @@ class Settings:
         half: multiply in bfloat16; None is wherever the processor gains by it.
         workers: threads that work on a share of each step each; None is one for every core.
         average: how much of the averaged weights each step keeps (a moving average over about 1 / (1 - average) steps).
+        drafts: share of the windows that the model reads as a draft, in part or whole, while it learns the original.
         prune: drop the base's pieces that occur less than this in the corpus and its lower-cased copy; 0 keeps all.
         save_minutes, eval_minutes: time between two checkpoints, and between two held-out losses.
         eval_windows: windows of the held-out loss.
@@ -75,6 +89,7 @@ class Settings:
     half: bool | None = None
     workers: int | None = None
     average: float = 0.99
+    drafts: float = 0.0
     prune: int = 0
     save_minutes: float = 5.0
     eval_minutes: float = 30.0
@@ -83,6 +98,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.minutes is None and self.tokens is None:
             raise RestoreError("training: say how long: a number of minutes, of tokens, or both")
+        if not 0 <= self.drafts <= 1:
+            raise RestoreError(f"training: {self.drafts} is no share of the windows; give one from 0 to 1")
         if min(self.minutes or 1, self.tokens or 1, self.step_tokens, self.learning_rate) <= 0:
             raise RestoreError("training: minutes, tokens, tokens a step and learning rate must be above 0")
         if self.step_tokens < LONGEST:
@@ -151,7 +168,8 @@ def train(
     say = report or to_stderr
     source = open_source(files, channels=channels, weights=weights, seed=run.seed, shape=shape)
     torch.manual_seed(run.seed)
-    facts = {**facts_of(source), "seed": run.seed, "prune": run.prune, "base": origin or Path(base).name}
+    own = {"seed": run.seed, "prune": run.prune, "drafts": run.drafts, "base": origin or Path(base).name}
+    facts = {**facts_of(source), **own}
     going_on = resume and (folder / STATE).exists()
     if going_on:
         check_same_run(folder, facts)
@@ -164,6 +182,7 @@ def train(
             tokenizer = prune_model(model, tokenizer, counts, run.prune)
         say(f"vocabulary of {tokenizer.get_vocab_size()} pieces, {model.num_parameters() / 1e6:.1f}M parameters")
     measured = held_out_windows(Path(held_out), run.eval_windows) if held_out and run.eval_windows else []
+    drafter = Drafter.of(Tagger.open(resources_folder() / "tagger"), source) if run.drafts else None
     if not going_on:
         (folder / STATE).unlink(missing_ok=True)  # lest the old run goes on if this is stopped before it is saved
     trainer = Trainer(
@@ -174,6 +193,7 @@ def train(
         folder=folder,
         held_out=fixed_batches((encode_window(tokenizer, window) for window in measured), run.step_tokens),
         say=say,
+        drafter=drafter,
         progress=Progress(facts=facts),
     )
     if going_on:
@@ -192,6 +212,7 @@ class Trainer:
 
     Attributes:
         held_out: batches that are only measured on.
+        drafter: draws drafts; None where there are none.
         progress: how far the run is.
         averaged: the moving average of the weights, in the order of the model's parameters.
     """
@@ -203,6 +224,7 @@ class Trainer:
     folder: Path
     held_out: list[Batch]
     say: Callable[[str], None]
+    drafter: Drafter | None = None
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -226,10 +248,7 @@ class Trainer:
         """Train to the end of the run, saving and measuring on the way."""
         settings, progress = self.settings, self.progress
         progress.seed = settings.seed
-        stream = batches(
-            lambda n: encode_window(self.tokenizer, self.source.window(n)),
-            progress.window, settings.step_tokens, self.workers * PARTS,
-        )  # fmt: skip
+        stream = batches(self.window, progress.window, settings.step_tokens, self.workers * PARTS)
         saved = progress.seconds
         if progress.step == 0:
             truncate_log(self.folder, -1)
@@ -251,6 +270,13 @@ class Trainer:
         self.measure()
         self.save()
         draw_losses(self.folder)
+
+    def window(self, number: int) -> Encoded:
+        """Return an encoded window, drafted or not."""
+        window = self.source.window(number)
+        chance = random.Random(f"drafts:{self.settings.seed}:{number}")
+        drafted = self.drafter is not None and chance.random() < self.settings.drafts
+        return encode_window(self.tokenizer, window, self.drafter.draft(window, chance) if self.drafter and drafted else ())
 
     def step(self, pool: ThreadPoolExecutor, shares: Sequence[Batch]) -> float:
         """Make one step; return the mean loss of a target piece before it."""

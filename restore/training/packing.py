@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
@@ -41,12 +42,37 @@ HEAD_ROWS = 512
 """Target positions whose logits are computed at once: the logits are the largest tensor of a step."""
 
 
+NOT_LEARNT = -1
+"""What follows a piece of which no successor is learnt."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An encoded window: its pieces, and the number of those before the first that carries loss."""
+    """An encoded window.
+
+    Attributes:
+        pieces: its pieces.
+        given: how many of them are before the first that may carry loss.
+        learnt: for each piece, the one that is learnt to follow it, or `NOT_LEARNT`; if not given, the pieces themselves,
+            from `given` on.
+    """
 
     pieces: list[int]
     given: int
+    learnt: list[int] | None = None
+
+    def successors(self) -> list[int]:
+        """Return `learnt`, whether or not it is given."""
+        if self.learnt is not None:
+            return self.learnt
+        return [*[NOT_LEARNT] * (self.given - 1), *self.pieces[self.given :], NOT_LEARNT]
+
+    def beginning(self, size: int) -> Encoded:
+        """Return the window cut off after so many pieces."""
+        if len(self.pieces) <= size:
+            return self
+        learnt = None if self.learnt is None else [*self.learnt[: size - 1], NOT_LEARNT]
+        return Encoded(self.pieces[:size], self.given, learnt)
 
 
 def special_pieces(tokenizer: Tokenizer) -> tuple[int, int, int]:
@@ -61,12 +87,44 @@ def special_pieces(tokenizer: Tokenizer) -> tuple[int, int, int]:
     return start, separator, end
 
 
-def encode_window(tokenizer: Tokenizer, window: Window) -> Encoded:
-    """Encode a window in the sequence format that `Window` documents. The names of special pieces mean nothing in a text."""
+def encode_window(tokenizer: Tokenizer, window: Window, draft: Sequence[str | None] = ()) -> Encoded:
+    """Encode a window in the sequence format that `Window` documents. The names of special pieces mean nothing in a text.
+
+    Args:
+        tokenizer: makes pieces.
+        window: the window.
+        draft: for each of the window's places, the unit to stand there in place of the original's, which is learnt; None
+            leaves it (see `restore.training.drafts`). There is none where the units' pieces are not the text's.
+    """
     start, separator, end = special_pieces(tokenizer)
     given = [start, *plain_pieces(tokenizer, " " + window.source), separator]
     text = [*plain_pieces(tokenizer, window.prefix), *plain_pieces(tokenizer, window.target)]
-    return Encoded([*given, *text, *([end] if window.closed else [])], len(given))
+    closing = [end] if window.closed else []
+    if draft:
+        whole = window.prefix + window.target
+        bounds = [0, *(place_end for _, place_end in window.places)]
+        units = [plain_pieces(tokenizer, whole[one:other]) for one, other in pairwise(bounds)]
+        tail = plain_pieces(tokenizer, whole[bounds[-1] :])
+        if [*chain.from_iterable(units), *tail] == text:
+            drawn = [None if unit is None else plain_pieces(tokenizer, unit) for unit in draft]
+            return _drafted(given, units, drawn, [*tail, *closing])
+    return Encoded([*given, *text, *closing], len(given))
+
+
+def _drafted(
+    given: Sequence[int], units: Sequence[Sequence[int]], drawn: Sequence[Sequence[int] | None], tail: Sequence[int]
+) -> Encoded:
+    """Return a window that reads drawn units and learns the original's, up to where the two part."""
+    pieces, learnt = list(given), [NOT_LEARNT] * len(given)
+    for unit, other in zip([*units, tail], [*drawn, None], strict=True):
+        read = unit if other is None else other
+        same = True
+        for number, piece in enumerate(read):
+            learnt[-1] = unit[number] if same and number < len(unit) else NOT_LEARNT
+            same = same and learnt[-1] == piece
+            pieces.append(piece)
+            learnt.append(NOT_LEARNT)
+    return Encoded(pieces, len(given), learnt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +152,9 @@ def pack(sequences: Sequence[Encoded], following: int = 0) -> Batch:
     row, positions, places, targets = list[int](), list[int](), list[int](), list[int]()
     for one in sequences:
         at = len(row)
-        places.extend(range(at + one.given - 1, at + len(one.pieces) - 1))
-        targets.extend(one.pieces[one.given :])
+        learnt = [(at + place, piece) for place, piece in enumerate(one.successors()) if piece != NOT_LEARNT]
+        places.extend(place for place, _ in learnt)
+        targets.extend(piece for _, piece in learnt)
         row.extend(one.pieces)
         positions.extend(range(len(one.pieces)))
     return Batch(
@@ -122,8 +181,7 @@ def batches(encoded: Callable[[int], Encoded], first: int, size: int, workers: i
     """
     waiting, total, number, dropped = list[Encoded](), 0, first, 0
     while True:
-        one = encoded(number)
-        one = Encoded(one.pieces[: min(LONGEST, size)], one.given)
+        one = encoded(number).beginning(min(LONGEST, size))
         dropped = 0 if one.given < len(one.pieces) else dropped + 1
         if dropped > MOST_DROPPED:
             raise RestoreError(f"training: stripped windows have more than {min(LONGEST, size)} pieces; is the text English?")

@@ -69,6 +69,9 @@ class Window:
     - The target ends with a kept token, without the marks that follow it; but a window that ends where a document
       or (often) a sentence ends has the closing words and marks too.
     - When the source goes on beyond the target (*lookahead*), `closed` is false and the sequence has no <|endoftext|>.
+
+    `places` are where the first tokens of the source stand in `prefix + target`, in characters; there are none where the
+    source is damaged, as its tokens are not those of the text then.
     """
 
     source: str
@@ -76,6 +79,7 @@ class Window:
     target: str
     closed: bool
     channel: str = ""
+    places: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,7 @@ def cut_window(text: str, tokens: Sequence[Token], shape: Shape, chance: random.
         prefix=text[left:middle],
         target=text[middle:right] + tail,
         closed=over == end,
+        places=tuple((token.start - left, token.end - left) for token in tokens[start:end]),
     )
 
 
@@ -269,7 +274,7 @@ class WindowSource:
                 continue
             if chance.random() < self.shape.damage_share:
                 words = damage(window.source.split(" "), self._stop_words[channel], chance)
-                window = replace(window, source=" ".join(words))
+                window = replace(window, source=" ".join(words), places=())
             return replace(window, channel=channel)
         raise RestoreError(NOTHING_KEPT)
 
