@@ -5,13 +5,11 @@ import random
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
+from restore.tags import Case, Mark, Tags
+from restore.training.drafts import Drafter
+from restore.training.pairs import Window, WindowSource
 
-from restore.tags import Case, Mark, Tags  # noqa: E402
-from restore.training import packing  # noqa: E402
-from restore.training.drafts import Drafter  # noqa: E402
-from restore.training.pairs import Window, WindowSource  # noqa: E402
+from .tiny_models import byte_level
 
 PLACES = ((4, 9), (10, 15), (19, 29), (30, 36))
 WINDOW = Window("court found compelling reason", "", "The court found no compelling reason", True, "nltk", PLACES)
@@ -34,25 +32,24 @@ class Sure:
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+def packing():
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from restore.training import packing
 
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=500, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    made.train_from_iterator(["The court found no compelling reason, the courts"] * 5, trainer)
-    return made
+    return packing
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return byte_level()
 
 
 def drafter() -> Drafter:
     return Drafter(Sure(), {" the ": 5, " ": 9, ". ": 3})  # type: ignore[arg-type]
 
 
-def learnt(tokenizer, encoded: packing.Encoded) -> list[tuple[str, str]]:
+def learnt(packing, tokenizer, encoded) -> list[tuple[str, str]]:
     """What is read, and what is learnt to come after it, from the separator on."""
     pairs = list(zip(encoded.pieces, encoded.successors(), strict=True))[encoded.given - 1 :]
     return [
@@ -73,26 +70,27 @@ def test_a_draft_has_what_the_tagger_says() -> None:
     assert len(found) > 3  # some units stay the original's in some of the windows
 
 
-def test_a_drafted_window_learns_the_original_up_to_where_the_two_part(tokenizer) -> None:
+def test_a_drafted_window_learns_the_original_up_to_where_the_two_part(packing, tokenizer) -> None:
     draft = [None, ", found", None, None]
     encoded = packing.encode_window(tokenizer, WINDOW, draft)
-    shown = learnt(tokenizer, encoded)
+    shown = learnt(packing, tokenizer, encoded)
     assert "".join(piece for piece, _ in shown[1:-1]) == "The court, found no compelling reason"
     places = [number for number, (piece, _) in enumerate(shown) if piece == ","]
     assert len(places) == 1
-    assert shown[places[0] - 1][1] == " found"  # the original's piece is learnt, not the draft's
+    wanted = tokenizer.encode(" found", add_special_tokens=False).tokens[0].replace("\u0120", " ")
+    assert shown[places[0] - 1][1] == wanted  # the original's piece is learnt, not the draft's
     assert shown[places[0]][1] == ""  # and nothing of how the draft's unit goes on
     assert shown[-2][1] == "<|endoftext|>"
 
 
-def test_an_undrafted_window_learns_itself(tokenizer) -> None:
+def test_an_undrafted_window_learns_itself(packing, tokenizer) -> None:
     plain = packing.encode_window(tokenizer, WINDOW)
     same = packing.encode_window(tokenizer, WINDOW, [None] * 4)
     assert same.pieces == plain.pieces
     assert same.successors() == plain.successors()
 
 
-def test_a_window_that_is_cut_learns_nothing_beyond(tokenizer) -> None:
+def test_a_window_that_is_cut_learns_nothing_beyond(packing, tokenizer) -> None:
     encoded = packing.encode_window(tokenizer, WINDOW, [None, ", found", None, None])
     cut = encoded.beginning(len(encoded.pieces) - 2)
     assert cut.successors()[-1] == packing.NOT_LEARNT

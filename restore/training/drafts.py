@@ -29,7 +29,7 @@ import numpy.typing as npt
 from restore.channel import get_channel
 from restore.models.tagger import Tagger
 from restore.tags import OTHER_EDIT, OTHER_WORD, SAME, Case, Mark, mark_of_gap, words_of_gap
-from restore.training.pairs import Window, WindowSource
+from restore.training.pairs import Window, WindowSource, sampled_gaps
 
 COUNTED, LEAST = 4000, 8
 """Documents that gaps are counted in, and how often one must occur to be drawn."""
@@ -68,13 +68,7 @@ class Drafter:
     @classmethod
     def of(cls, tagger: Tagger, source: WindowSource) -> Drafter:
         """Return a drafter that draws the gaps that occur in training text."""
-        counts = Counter[str]()
-        chance = random.Random("drafts")
-        for _ in range(COUNTED):
-            _, text, tokens = source.document(chance)
-            start = chance.randint(0, max(0, len(tokens) - 120))
-            for place in range(max(1, start), min(len(tokens), start + 120)):
-                counts[text[tokens[place - 1].end : tokens[place].start]] += 1
+        counts = Counter(gap for gap, _, _ in sampled_gaps(source, random.Random("drafts"), COUNTED))
         return cls(tagger, {gap: count for gap, count in counts.items() if count >= LEAST} or {" ": 1})
 
     def draft(self, window: Window, chance: random.Random) -> list[str | None]:

@@ -276,7 +276,8 @@ class Trainer:
         window = self.source.window(number)
         chance = random.Random(f"drafts:{self.settings.seed}:{number}")
         drafted = self.drafter is not None and chance.random() < self.settings.drafts
-        return encode_window(self.tokenizer, window, self.drafter.draft(window, chance) if self.drafter and drafted else ())
+        draft = self.drafter.draft(window, chance) if self.drafter and drafted else []
+        return encode_window(self.tokenizer, window, draft)
 
     def step(self, pool: ThreadPoolExecutor, shares: Sequence[Batch]) -> float:
         """Make one step; return the mean loss of a target piece before it."""

@@ -279,6 +279,25 @@ class WindowSource:
         raise RestoreError(NOTHING_KEPT)
 
 
+def sampled_gaps(source: WindowSource, chance: random.Random, documents: int) -> Iterator[tuple[str, Token, str]]:
+    """Yield gaps of training text, up to 120 in a row of each document.
+
+    Args:
+        source: what the documents are drawn from.
+        chance: where all draws come from.
+        documents: how many to draw.
+
+    Yields:
+        The text of the gap before a token, the token, and its form.
+    """
+    for _ in range(documents):
+        _, text, tokens = source.document(chance)
+        start = chance.randint(0, max(0, len(tokens) - 120))
+        for place in range(max(1, start), min(len(tokens), start + 120)):
+            token = tokens[place]
+            yield text[tokens[place - 1].end : token.start], token, text[token.start : token.end]
+
+
 def read_sources(files: Sequence[Path]) -> dict[str, list[str]]:
     """Return the documents of corpus files by the name of their source, in the order of the files."""
     documents = dict[str, list[str]]()

@@ -18,7 +18,7 @@ from torch import Tensor
 from restore.channel import Token
 from restore.models.tagger import MOST_PIECES, ends_of
 from restore.tags import NO_WORD, OTHER_EDIT, OTHER_WORD, Mark, case_of, edit_of, mark_of_gap, words_of_gap
-from restore.training.pairs import WindowSource
+from restore.training.pairs import WindowSource, sampled_gaps
 
 ROW = 160
 """Pieces of a row."""
@@ -141,13 +141,9 @@ def _begins(gap: str) -> bool:
 def name_tags(source: WindowSource, seed: int) -> tuple[list[str], list[str]]:
     """Return the words and the edits that occur most."""
     words, edits = Counter[str](), Counter[str]()
-    chance = random.Random(f"tags:{seed}")
-    for _ in range(COUNTED):
-        _, text, tokens = source.document(chance)
-        start = chance.randint(0, max(0, len(tokens) - 120))
-        for place in range(max(1, start), min(len(tokens), start + 120)):
-            words.update(words_of_gap(text[tokens[place - 1].end : tokens[place].start]))
-            edits[edit_of(tokens[place].text.lower(), text[tokens[place].start : tokens[place].end])] += 1
+    for gap, token, surface in sampled_gaps(source, random.Random(f"tags:{seed}"), COUNTED):
+        words.update(words_of_gap(gap))
+        edits[edit_of(token.text.lower(), surface)] += 1
     words.pop(OTHER_WORD, None)
     edits.pop(OTHER_EDIT, None)
     return (
