@@ -329,10 +329,11 @@ def test_the_command_makes_a_model_that_restores_and_goes_on(tmp_path, corpus, b
     done = CliRunner().invoke(group, ["-", "--model", str(first)], input="minister health resigned monday")
     assert done.exit_code == 0, done.output
     done = CliRunner().invoke(
-        group, ["train", "neural", str(corpus), "-o", str(second), "--base", str(first), *options]
+        group, ["train", "neural", str(corpus), "-o", str(second), "--base", str(first), "--keep", "0.25", *options]
     )
     assert done.exit_code == 0, done.output
     again = json.loads((second / "card.json").read_text())
+    assert again["training"]["kept"] == 0.25
     # Rounding a model and making floats of it again costs little of what it has learnt.
     assert again["training"]["held_out_before"] < card["training"]["held_out_before"]
 
@@ -373,3 +374,19 @@ def test_drafts_leave_less_to_learn_of_the_same_text(base, corpus, tmp_path) -> 
         train(corpus, tmp_path / "drafted", base, tokens=4000)
     with pytest.raises(RestoreError, match="no share"):
         train(corpus, tmp_path / "drafted", base, drafts=2.0)
+
+
+def test_the_base_may_keep_a_share_of_the_weights(base, corpus, tmp_path) -> None:
+    train(corpus, tmp_path / "learnt", base, tokens=2000)
+    lines = train(corpus, tmp_path / "mean", base, tokens=2000, keep=0.25)
+    assert "with 0.25 of the base" in lines[-1]
+    before, learnt = weights(base), weights(tmp_path / "learnt")
+    for _ in range(2):  # a run that is done is mixed no further
+        mean = weights(tmp_path / "mean")
+        for name, weight in mean.items():
+            torch.testing.assert_close(weight, 0.25 * before[name] + 0.75 * learnt[name])
+        train(corpus, tmp_path / "mean", base, tokens=2000, keep=0.25)
+    with pytest.raises(RestoreError, match="no share of the weights"):
+        neural.Settings(tokens=1, keep=2)
+    with pytest.raises(RestoreError, match="leave out one of the two"):
+        neural.Settings(tokens=1, keep=0.5, prune=2)

@@ -154,6 +154,10 @@ def wordnet(database: Path, out: Path, licence: Path) -> None:
     "--drafts", type=click.FloatRange(0, 1), default=0.0, show_default=True,
     help="Share of the windows that the model reads as restore might have written them, while it learns the original.",
 )  # fmt: skip
+@click.option(
+    "--keep", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+    help="The base's share of the weights in the end: 0.35 is better than 0 where the base is a model that this command made.",
+)  # fmt: skip
 @click.option("--prune", type=int, default=0, show_default=True, help="Drop pieces of the vocabulary rarer than this.")
 @click.option("--channel", "channels", multiple=True, metavar="NAME=SHARE", help="Channels that strip, and their shares.")
 @_DRAWN
@@ -169,6 +173,7 @@ def neural(
     learning_rate: float | None,
     step_tokens: int,
     drafts: float,
+    keep: float,
     prune: int,
     channels: tuple[str, ...],
     weights: tuple[str, ...],
@@ -188,7 +193,7 @@ def neural(
         files, out, base=base, held_out=held_out, resume=not restart,
         channels=_weights(channels, option="--channel") or None, weights=_weights(weights) or None,
         minutes=minutes, tokens=tokens, seed=seed, learning_rate=learning_rate, step_tokens=step_tokens,
-        drafts=drafts, prune=prune,
+        drafts=drafts, keep=keep, prune=prune,
     )  # fmt: skip
 
 

@@ -68,14 +68,16 @@ def adapt(
     origin = start.name
     if settings.get("learning_rate") is None:
         settings["learning_rate"] = TRAINED_RATE if _restores(start) else NEW_RATE
-    Settings(**settings)  # what is wrong is said before anything is unpacked
+    keep = Settings(**settings).keep  # what is wrong is said before anything is unpacked
     source = open_source(files, channels=channels, weights=weights, seed=ROUNDING_SEED)
     if held_out is not None:
         held_out_windows(Path(held_out), 1)
-    if engine_of(AUTO, start) == NEURAL and not (resume and (checkpoint / "state.safetensors").exists()):
-        say(f"making {start} a checkpoint again")
-        unexport(start, folder / "base")
-        start = folder / "base"
+    if engine_of(AUTO, start) == NEURAL:
+        floats, going_on = folder / "base", resume and (checkpoint / "state.safetensors").exists()
+        if not going_on or (keep and not floats.exists()):
+            say(f"making {start} a checkpoint again")
+            unexport(start, floats)
+        start = floats
     train(
         files, checkpoint, base=start, origin=origin, held_out=held_out, resume=resume, channels=channels, weights=weights,
         report=report, **settings,
@@ -93,6 +95,7 @@ def adapt(
             "steps": progress.step,
             "minutes": round(progress.seconds / 60),
             "seed": progress.seed,
+            **({"kept": keep} if keep else {}),
             **_losses(checkpoint),
         },
     }

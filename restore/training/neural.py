@@ -53,8 +53,6 @@ from restore.training.vocabulary import count_pieces
 FINAL_RATE = 0.05
 CLIP = 1.0
 BETAS = (0.9, 0.98)
-PARTS = 2
-"""Shares of a step for each worker: whoever is done first takes the next, so a core that is busy elsewhere delays nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,9 @@ class Settings:
         workers: threads that work on a share of each step each; None is one for every core.
         average: how much of the averaged weights each step keeps (a moving average over about 1 / (1 - average) steps).
         drafts: share of the windows that the model reads as a draft, in part or whole, while it learns the original.
+        keep: the base's share of the weights in the end, the rest being what was learnt. Where the base was trained to restore,
+            such a mean is better than either, as what the two know is much the same and what they erred by is not (Izmailov
+            et al. 2018, "Averaging weights leads to wider optima and better generalization").
         prune: drop the base's pieces that occur less than this in the corpus and its lower-cased copy; 0 keeps all.
         save_minutes, eval_minutes: time between two checkpoints, and between two held-out losses.
         eval_windows: windows of the held-out loss.
@@ -90,6 +91,7 @@ class Settings:
     workers: int | None = None
     average: float = 0.99
     drafts: float = 0.0
+    keep: float = 0.0
     prune: int = 0
     save_minutes: float = 5.0
     eval_minutes: float = 30.0
@@ -100,6 +102,10 @@ class Settings:
             raise RestoreError("training: say how long: a number of minutes, of tokens, or both")
         if not 0 <= self.drafts <= 1:
             raise RestoreError(f"training: {self.drafts} is no share of the windows; give one from 0 to 1")
+        if not 0 <= self.keep <= 1:
+            raise RestoreError(f"training: {self.keep} is no share of the weights; give one from 0 to 1")
+        if self.keep and self.prune:
+            raise RestoreError("training: a base whose vocabulary is pruned cannot be kept in part; leave out one of the two")
         if min(self.minutes or 1, self.tokens or 1, self.step_tokens, self.learning_rate) <= 0:
             raise RestoreError("training: minutes, tokens, tokens a step and learning rate must be above 0")
         if self.step_tokens < LONGEST:
@@ -140,8 +146,8 @@ def train(
     """Fine-tune a causal language model to restore stripped text.
 
     The folder `out` gets `model.safetensors`, `config.json` and `tokenizer.json` (a plain Llama, the base of further
-    runs: the last weights or their average, whichever measured better), `state.safetensors` (from which a stopped run
-    goes on), `log.jsonl` and, at the end, `loss.png`.
+    runs: the last weights or their average, whichever measured better; in the end with the base's share, if it has one),
+    `state.safetensors` (from which a stopped run goes on), `log.jsonl` and, at the end, `loss.png`.
 
     Args:
         files: corpus files: `.txt` or `.txt.xz`, one paragraph a line, each document closed by a line `%%%`.
@@ -194,6 +200,7 @@ def train(
         held_out=fixed_batches((encode_window(tokenizer, window) for window in measured), run.step_tokens),
         say=say,
         drafter=drafter,
+        base=Path(base),
         progress=Progress(facts=facts),
     )
     if going_on:
@@ -213,6 +220,7 @@ class Trainer:
     Attributes:
         held_out: batches that are only measured on.
         drafter: draws drafts; None where there are none.
+        base: what the run began with, of which it may keep a share in the end.
         progress: how far the run is.
         averaged: the moving average of the weights, in the order of the model's parameters.
     """
@@ -225,6 +233,7 @@ class Trainer:
     held_out: list[Batch]
     say: Callable[[str], None]
     drafter: Drafter | None = None
+    base: Path | None = None
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -248,7 +257,7 @@ class Trainer:
         """Train to the end of the run, saving and measuring on the way."""
         settings, progress = self.settings, self.progress
         progress.seed = settings.seed
-        stream = batches(self.window, progress.window, settings.step_tokens, self.workers * PARTS)
+        stream = batches(self.window, progress.window, settings.step_tokens, self.workers)
         saved = progress.seconds
         if progress.step == 0:
             truncate_log(self.folder, -1)
@@ -269,6 +278,8 @@ class Trainer:
                     saved = progress.seconds
         self.measure()
         self.save()
+        if settings.keep and self.base is not None:
+            self.mix(load_model(self.base), settings.keep)
         draw_losses(self.folder)
 
     def window(self, number: int) -> Encoded:
@@ -390,6 +401,26 @@ class Trainer:
             self._swap()
         self.progress.seconds += time.monotonic() - began
         save_state(self.folder, self.parameters, self.averaged, self.optimizer, self.progress)
+
+    def mix(self, base: LlamaForCausalLM, share: float) -> None:
+        """Give the base a share of the weights, and save them as a plain model; the state stays that of the run."""
+        if self.progress.average_is_better:
+            self._swap()
+        with torch.no_grad():
+            torch._foreach_lerp_(self.parameters, list(base.parameters()), share)
+        if self.held_out:
+            loss = self.held_out_loss()
+            progress = self.progress
+            write_log(
+                self.folder,
+                step=progress.step,
+                tokens=progress.tokens,
+                seconds=round(progress.seconds, 1),
+                held_out=round(loss, 4),
+                held_out_average=round(loss, 4),
+            )
+            self.say(f"held-out loss {loss:.4f} with {share:g} of the base")
+        save_model(self.folder, self.model, self.tokenizer)
 
     def _swap(self) -> None:
         with torch.no_grad():
