@@ -370,6 +370,11 @@ class Trainer:
             self._swap()
         progress.average_is_better = averaged < plain
         progress.seconds += time.monotonic() - began
+        self._log_losses(plain, averaged)
+        self.say(f"step {progress.step}  held-out loss {plain:.4f}, averaged weights {averaged:.4f}")
+
+    def _log_losses(self, plain: float, averaged: float) -> None:
+        progress = self.progress
         write_log(
             self.folder,
             step=progress.step,
@@ -378,7 +383,6 @@ class Trainer:
             held_out=round(plain, 4),
             held_out_average=round(averaged, 4),
         )
-        self.say(f"step {progress.step}  held-out loss {plain:.4f}, averaged weights {averaged:.4f}")
 
     def held_out_loss(self) -> float:
         """Return the mean loss of a held-out target piece."""
@@ -410,15 +414,7 @@ class Trainer:
             torch._foreach_lerp_(self.parameters, list(base.parameters()), share)
         if self.held_out:
             loss = self.held_out_loss()
-            progress = self.progress
-            write_log(
-                self.folder,
-                step=progress.step,
-                tokens=progress.tokens,
-                seconds=round(progress.seconds, 1),
-                held_out=round(loss, 4),
-                held_out_average=round(loss, 4),
-            )
+            self._log_losses(loss, loss)
             self.say(f"held-out loss {loss:.4f} with {share:g} of the base")
         save_model(self.folder, self.model, self.tokenizer)
 
