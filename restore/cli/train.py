@@ -156,7 +156,7 @@ def wordnet(database: Path, out: Path, licence: Path) -> None:
 )  # fmt: skip
 @click.option(
     "--keep", type=click.FloatRange(0, 1), default=0.0, show_default=True,
-    help="The base's share of the weights in the end: 0.35 is better than 0 where the base is a model that this command made.",
+    help="The base's share of the weights in the end: 0.35 gave less loss than 0 where the base was trained to restore.",
 )  # fmt: skip
 @click.option("--prune", type=int, default=0, show_default=True, help="Drop pieces of the vocabulary rarer than this.")
 @click.option("--channel", "channels", multiple=True, metavar="NAME=SHARE", help="Channels that strip, and their shares.")

@@ -73,7 +73,7 @@ class Settings:
         average: how much of the averaged weights each step keeps (a moving average over about 1 / (1 - average) steps).
         drafts: share of the windows that the model reads as a draft, in part or whole, while it learns the original.
         keep: the base's share of the weights in the end, the rest being what was learnt. Where the base was trained to restore,
-            such a mean is better than either, as what the two know is much the same and what they erred by is not (Izmailov
+            such a mean had less loss than either, as what the two know is much the same and what they erred by is not (Izmailov
             et al. 2018, "Averaging weights leads to wider optima and better generalization").
         prune: drop the base's pieces that occur less than this in the corpus and its lower-cased copy; 0 keeps all.
         save_minutes, eval_minutes: time between two checkpoints, and between two held-out losses.
