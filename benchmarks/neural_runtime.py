@@ -30,7 +30,7 @@ from tokenizers import Tokenizer
 
 from restore.models.batch import Feed, batch_of
 from restore.models.network import Network, available_threads
-from restore.models.neural import TOKENIZER, Embedding, NeuralModel, prompt_of
+from restore.models.neural import SEPARATOR, TOKENIZER, Embedding, NeuralModel, prompt_of, special
 from restore.models.pool import NONE_SEEN
 from restore.models.shape import Shape
 from restore.training.export import read_checkpoint, sequence
@@ -115,8 +115,8 @@ def worker(pipe: Connection, number: int, *where: Any) -> None:
             model._run(*prepared[asked])
             pipe.send((time.perf_counter() - wall, time.process_time() - spent))
         else:
-            pieces, wanted = asked
-            feed = Feed(0, tuple(pieces[:-1]), 0, 0, NONE_SEEN, wanted)
+            pieces, wanted, source = asked
+            feed = Feed(0, tuple(pieces[:-1]), 0, 0, NONE_SEEN, wanted, source)
             nothing = np.zeros((2 * shape.layers, 1, shape.groups, 1, shape.head_width), np.float32)
             pipe.send(model._run(batch_of([feed], 1, 1, repeats, shape.positions), nothing)[0])
     pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -165,7 +165,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         texts = []
         for window in held_out_windows(args.news, WINDOWS):
             prompt = prompt_of(tokenizer, window.source.split(" "), window.prefix)
-            texts.append((sequence(tokenizer, window), len(prompt) - 1))
+            texts.append((sequence(tokenizer, window), len(prompt) - 1, prompt.index(special(tokenizer, SEPARATOR))))
         for result, found in zip(results, divergence(pipes, texts), strict=True):
             result.update(found)
     times: dict[tuple[int, str], list[tuple[float, float]]] = {}

@@ -217,7 +217,7 @@ def folders(tmp_path_factory) -> dict[str, Path]:
         "llama": write_model(home / "llama", "llama"),
         "gpt2": write_model(home / "gpt2", "gpt2"),
         "spaced": write_model(home / "spaced", "llama", sentencepiece("prepend"), bos_token_id=None),
-        "reads": changed(write_model(home / "reads", "llama"), restore_sequence=1),
+        "reads": changed(write_model(home / "reads", "llama"), restore_sequence=2),
     }
 
 
@@ -297,13 +297,18 @@ class TestProbabilities:
         tokenizer = tokenizers.Tokenizer.from_file(str(folders[name] / "tokenizer.json"))
         prefix, text = SENTENCES[0], " Nobody was surprised." if name != "spaced" else " minister was surprised."
         given = {"llama": [0], "gpt2": [0], "spaced": [1], "reads": None}[name]
+        source = 0  # pieces that see each other both ways
         if given is None:
             start, separator = (tokenizer.token_to_id(piece) for piece in ("<|im_start|>", "<|im_end|>"))
             given = [start, *tokenizer.encode(" minister health", add_special_tokens=False).ids, separator]
+            source = len(given) - 1
         said = ("\n" if name == "spaced" else "") + prefix + text
         row = [*given, *tokenizer.encode(said, add_special_tokens=False).ids]
+        sees = torch.ones(len(row), len(row), dtype=torch.bool).tril()
+        sees[:source, :source] = True
+        mask = torch.zeros(sees.shape).masked_fill(~sees, torch.finfo(torch.float32).min)[None, None] if source else None
         with torch.inference_mode():
-            wanted = plain(input_ids=torch.tensor([row])).logits[0].log_softmax(-1).numpy()
+            wanted = plain(input_ids=torch.tensor([row]), attention_mask=mask).logits[0].log_softmax(-1).numpy()
         node = full(model)
         (expansion,) = model.expand([Request(model.begin(["minister", "health"], prefix), None, None, node, 1)])
         pieces = pieces_by_unit(model, text)

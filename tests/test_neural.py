@@ -101,6 +101,20 @@ class TestProtocol:
         assert np.abs(np.array(whole.forms) - np.array(run.forms)).max() < 1e-4
         assert model.key(whole.state, None)[1:] == model.key(run.state, None)[1:]
 
+    def test_the_source_is_read_both_ways(self, model, monkeypatch):
+        """What a piece of the source is to the model depends on the pieces after it; that of the prefix does not."""
+        kept = []
+        run = model._run
+        monkeypatch.setattr(model, "_run", lambda batch, past: kept.append(run(batch, past)) or kept[-1])
+        for source, prefix in ((SOURCE, ""), ([*SOURCE[:-1], "tuesday"], ""), (SOURCE, PREFIX), (SOURCE, PREFIX + " now")):
+            model.expand([Request(model.begin(source, prefix), None, None, None, 1)])
+        prompts = kept[::2]  # each prompt is read in one run; its last piece is fed in the next
+        first, other, longer, longest = (new[0] for _, new in prompts)
+        assert np.abs(first[:, :, 1] - other[:, :, 1]).max() > 1e-4  # the source's first word knows the last
+        size = first.shape[2]
+        assert np.abs(first - longer[:, :, :size]).max() < 1e-4  # it does not know what is restored
+        assert np.abs(longer - longest[:, :, : longer.shape[2]]).max() < 1e-4
+
     def test_forks_do_not_disturb_each_other(self, model):
         node = full(model)
         one, other = ids_of(model, " resigned"), ids_of(model, " Monday")
@@ -421,8 +435,12 @@ class TestExport:
         prompt = prompt_of(model._tokenizer, SOURCE, PREFIX)
         pieces = [*prompt, *ids_of(model, TARGET), model._tokenizer.token_to_id("<|endoftext|>")]
         reference = LlamaForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+        sees = torch.ones(len(pieces) - 1, len(pieces) - 1, dtype=torch.bool).tril()
+        source = pieces.index(model._tokenizer.token_to_id("<|im_end|>"))
+        sees[:source, :source] = True
+        mask = torch.zeros(sees.shape).masked_fill(~sees, torch.finfo(torch.float32).min)[None, None]
         with torch.no_grad():
-            wanted = torch.log_softmax(reference(torch.tensor([pieces[:-1]])).logits[0], -1).numpy()
+            wanted = torch.log_softmax(reference(torch.tensor([pieces[:-1]]), attention_mask=mask).logits[0], -1).numpy()
         rows = np.arange(len(prompt) - 1, len(pieces) - 1)
         assert np.abs(found - wanted[rows, pieces[len(prompt) :]]).max() < 1e-4
 

@@ -104,7 +104,10 @@ def test_a_packed_window_has_the_loss_it_has_alone(base, tokenizer) -> None:
     expected = []
     with torch.no_grad():
         for one in encoded:
-            logits = plain(input_ids=torch.tensor([one.pieces])).logits[0, one.given - 1 : -1]
+            sees = torch.ones(len(one.pieces), len(one.pieces), dtype=torch.bool).tril()
+            sees[: one.given - 1, : one.given - 1] = True  # the source, but for the piece that ends it
+            mask = torch.zeros(sees.shape).masked_fill(~sees, torch.finfo(torch.float32).min)[None, None]
+            logits = plain(input_ids=torch.tensor([one.pieces]), attention_mask=mask).logits[0, one.given - 1 : -1]
             wanted = torch.tensor(one.pieces[one.given :])
             expected.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
         found = packing.losses(model, packing.pack(encoded))
@@ -167,11 +170,13 @@ def test_names_of_special_pieces_are_nothing_special_in_a_text(tokenizer) -> Non
     assert pieces == sequence(tokenizer, window)
 
 
-@pytest.mark.parametrize("length", [1, 127, 128, 129, 300])
-def test_attention_by_products_is_attention(length: int) -> None:
+@pytest.mark.parametrize(
+    ("length", "source"), [(1, 0), (2, 1), (127, 127), (128, 40), (129, 128), (300, 0), (300, 129), (300, 257)]
+)
+def test_attention_by_products_is_attention(length: int, source: int) -> None:
     torch.manual_seed(length)
     query, key, value = (torch.randn(1, heads, length, 16, requires_grad=True) for heads in (6, 2, 2))
-    found, expected = (attend(query, key, value, 0.25) for attend in (packing._half_attention, packing._attention))
+    found, expected = (attend(query, key, value, 0.25, source) for attend in (packing._half_attention, packing._attention))
     assert torch.allclose(found, expected, atol=1e-5)
     above = torch.randn_like(found)
     for ours, theirs in zip(
@@ -352,7 +357,7 @@ def test_a_base_that_restores_is_trained_gently(tmp_path, corpus, monkeypatch) -
 
     monkeypatch.setattr(adaptation, "train", noted)
     monkeypatch.setattr(adaptation, "unexport", lambda *args: None)
-    for name, config in (("llama", "{}"), ("checkpoint", '{"restore_sequence": 1}')):
+    for name, config in (("llama", "{}"), ("checkpoint", '{"restore_sequence": 2}')):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(config)
     llama, made, shipped = tmp_path / "llama", tmp_path / "checkpoint", resources_folder() / "neural"

@@ -28,6 +28,7 @@ class Feed:
         prompt: how many of the lane's first slots they all see.
         seen: the other slots that they all see.
         wanted: from which of them on the successors are wanted, by number among the pieces.
+        source: how many of the first of them see each other both ways (see `restore.models.neural`).
     """
 
     lane: int
@@ -36,6 +37,7 @@ class Feed:
     prompt: int
     seen: Slots
     wanted: int = 0
+    source: int = 0
 
 
 @dataclass(slots=True)
@@ -90,7 +92,9 @@ def batch_of(feeds: Sequence[Feed], lanes: int, slots: int, heads_a_group: int, 
         end = first + size
         past[feed.lane, 0, 0, first:end, : feed.prompt] = 0
         past[feed.lane, 0, 0, first:end, feed.seen] = 0
-        new[feed.lane, 0, 0, first:end, first:end][np.tri(size, dtype=np.bool_)] = 0
+        own = np.tri(size, dtype=np.bool_)
+        own[: feed.source, : feed.source] = True
+        new[feed.lane, 0, 0, first:end, first:end][own] = 0
         places[row : row + size] = range(first, end)
         placed[feed.lane, first:end] = range(feed.position, feed.position + size)
         heads.append(len(head))

@@ -5,6 +5,7 @@ is run, no pickle is opened, nothing is fetched. What the model is shown depends
 
     a plain model       start encode(prefix) encode(restored text)
     one that reads      <|im_start|> encode(" " + source) <|im_end|> encode(prefix) encode(restored text)
+                        its source both ways (`restore.models.neural`)
 
 Checkpoints of `restore train neural` read the source, and their `config.json` says so (`SEQUENCE_FIELD`).
 
@@ -36,7 +37,16 @@ from restore.bundle import checksum_of, sha256
 from restore.errors import ResourceError
 from restore.models import neural
 from restore.models.base import Encoded, Expansion, Request, Window, expansion_of, pieces_of
-from restore.models.neural import MOST_PIECES, MOST_PREFIX, SEQUENCE, SEQUENCE_FIELD, SPECIALS, prompt_of, special
+from restore.models.neural import (
+    MOST_PIECES,
+    MOST_PREFIX,
+    SEPARATOR,
+    SEQUENCE,
+    SEQUENCE_FIELD,
+    SPECIALS,
+    prompt_of,
+    special,
+)
 from restore.models.spelling import Ids, Speller
 
 Floats = npt.NDArray[np.float32]
@@ -169,10 +179,11 @@ class HuggingFaceModel:
         """Return the state at the start of a text or window. It is read when it is first asked about."""
         if self._reads:
             prompt = prompt_of(self._tokenizer, source, prefix)
+            text = Text(prompt, prompt.index(special(self._tokenizer, SEPARATOR)))
         else:
             given = self._speller.pieces(prefix)[0] if prefix else ()
-            prompt = (*self._start, *given[-MOST_PREFIX:])
-        return State(Text(prompt), (), np.arange(len(prompt)))
+            text = Text((*self._start, *given[-MOST_PREFIX:]))
+        return State(text, (), np.arange(len(text.prompt)))
 
     def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
         """Return the pieces of a unit, or of a run of marks; `LACKED` is added where they cannot say what it is."""
@@ -201,8 +212,8 @@ class HuggingFaceModel:
         """Feed pieces to states of one text."""
         if text.first is None:
             cache: Any = transformers.DynamicCache()
-            length = len(text.prompt)
-            text.first = self._run([text.prompt], np.arange(length)[None], np.ones((1, length), np.int64), cache)[0]
+            positions = np.arange(len(text.prompt))[None]
+            text.first = self._run([text.prompt], positions, text.seen(), cache)[0]
             text.keep([(layer.keys[0].transpose(0, 1), layer.values[0].transpose(0, 1)) for layer in cache.layers])
         for one in some:
             one.after, one.logprobs = one.state, text.first
@@ -229,13 +240,14 @@ class HuggingFaceModel:
             if not one.again:
                 one.after = State(text, (*one.state.pieces, one.piece), np.append(one.past, next(kept)))
 
-    def _run(self, pieces: Any, positions: Integers, seen: Integers, cache: Any) -> Floats:
+    def _run(self, pieces: Any, positions: Integers, seen: npt.NDArray[Any], cache: Any) -> Floats:
         """Run the network.
 
         Args:
             pieces: what is fed, [rows, n].
             positions: where each piece stands in its text, [rows, n].
-            seen: of what is in the cache and what is fed, what is not blank, [rows, past + n].
+            seen: of what is in the cache and what is fed, what is not blank, [rows, past + n]; or what is added to the score
+                of each piece for each that is fed, [rows, 1, n, past + n].
             cache: keys and values of what was fed before; new ones are added.
 
         Returns:
@@ -284,15 +296,25 @@ class Text:
 
     Attributes:
         prompt: the pieces that every hypothesis begins with; theirs are the first slots.
+        source: how many of the first of them see each other both ways.
         first: ln P of what may follow the prompt, once that was fed.
         layers: the keys and the values of each layer, [slots, heads, width].
         used: how many slots are taken.
     """
 
     prompt: Ids
+    source: int = 0
     first: Floats | None = None
     layers: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     used: int = 0
+
+    def seen(self) -> npt.NDArray[Any]:
+        """Return what each piece of the prompt sees of it, as `HuggingFaceModel._run` takes it."""
+        if not self.source:
+            return np.ones((1, len(self.prompt)), np.int64)
+        sees = np.tri(len(self.prompt), dtype=np.bool_)
+        sees[: self.source, : self.source] = True
+        return np.where(sees, np.float32(0), np.finfo(np.float32).min)[None, None]
 
     def keep(self, new: Sequence[tuple[Tensor, Tensor]]) -> range:
         """Put the keys and values of new pieces, [pieces, heads, width] for each layer, into slots; return these."""

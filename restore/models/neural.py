@@ -4,6 +4,9 @@ It reads and writes one sequence of pieces (`restore.training.pairs.Window` says
 
     <|im_start|> encode(" " + source) <|im_end|> encode(prefix) encode(restored text)
 
+The pieces before <|im_end|> see each other both ways, all others only what is before them: a *prefix language model* (Raffel
+et al. 2020, https://arxiv.org/abs/1910.10683, section 3.2.1). The source is known as a whole, so nothing need be hidden of it.
+
 A unit's ids are the pieces that the tokenizer makes of it. Units are cut where the tokenizer cuts before it merges, so
 the pieces of a text are those of its units, one after the other; runs of marks such as `."` are one piece, and one insertion.
 
@@ -32,12 +35,13 @@ from restore.models.pool import NONE_SEEN, Lane, Pool, State
 from restore.models.shape import Shape
 from restore.tensors import map_tensors
 
-FORMAT, VERSION = "restore-neural", 1
+FORMAT, VERSION = "restore-neural", 2
 GRAPH, TOKENIZER = "graph.onnx", "tokenizer.json"
 START, SEPARATOR, END = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 SPECIALS = (START, SEPARATOR, END)
-SEQUENCE_FIELD, SEQUENCE = "restore_sequence", 1
-"""What training writes into the `config.json` of a model that has learnt the sequence above, and its version."""
+SEQUENCE_FIELD, SEQUENCE = "restore_sequence", 2
+"""What training writes into the `config.json` of a model that has learnt the sequence above, and its version: in the first, the
+source was read from left to right."""
 
 WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=40, parts=4)
 """Within what the model saw in training."""
@@ -64,7 +68,7 @@ class NeuralModel:
         self._shape = shape
         self._tokenizer = tokenizer
         self._checksum = checksum
-        self._end = special(tokenizer, END)
+        self._separator, self._end = special(tokenizer, SEPARATOR), special(tokenizer, END)
         if tokenizer.get_vocab_size() != shape.vocabulary:
             raise ValueError("the tokenizer is not the model's")
         self._pool = Pool(shape)
@@ -167,7 +171,7 @@ class NeuralModel:
         prompt = prompt_of(self._tokenizer, source, prefix)
         pieces = (*prompt, *plain_pieces(self._tokenizer, target), self._end)
         shape = self._shape
-        feed = Feed(0, pieces[:-1], 0, 0, NONE_SEEN, len(prompt) - 1)
+        feed = Feed(0, pieces[:-1], 0, 0, NONE_SEEN, len(prompt) - 1, prompt.index(self._separator))
         nothing = np.zeros((2 * shape.layers, 1, shape.groups, 1, shape.head_width), np.float32)
         found, _ = self._run(batch_of([feed], 1, 1, shape.heads // shape.groups, shape.positions), nothing)
         rows: Floats = found[np.arange(len(found)), np.array(pieces[len(prompt) :])]
@@ -184,7 +188,8 @@ class NeuralModel:
                     break
                 number += 1
             feeds = [Feed(place, lane.prompt[:-1], 0, 0, NONE_SEEN) for place, lane in enumerate(waiting[:number])]
-            for feed in feeds:
+            for feed, lane in zip(feeds, waiting, strict=False):
+                feed.source = lane.prompt.index(self._separator)
                 feed.wanted = len(feed.pieces) - (feed is feeds[0])  # the graph wants at least one
             shape = self._shape
             nothing = np.zeros((2 * shape.layers, number, shape.groups, 1, shape.head_width), np.float32)

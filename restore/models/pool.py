@@ -24,13 +24,13 @@ import numpy.typing as npt
 
 from restore.models.shape import Shape
 
-SLOT_STEP = 64
+SLOT_STEP = 32
 """By how many slots a pool grows; a run reads all slots of its lanes, used or not."""
 
 MOST_WASTE = 1.5
 """How many times the room that is needed may be kept: moving the lanes costs about as much as a run does."""
 
-KEPT_ROUNDS = 24
+KEPT_ROUNDS = 12
 """For how many rounds a text may go unasked; a form that stands for several input tokens waits for a few."""
 
 Slots = npt.NDArray[np.int32]

@@ -20,6 +20,7 @@ from restore.models.neural import (
     END,
     FORMAT,
     GRAPH,
+    SEPARATOR,
     SEQUENCE,
     SEQUENCE_FIELD,
     TOKENIZER,
@@ -72,7 +73,7 @@ def export(
     sums: Mapping[str, Array] = {}
     if texts:
         progress(f"reading {len(texts)} windows")
-        sums = moments(shape, weights, texts, threads)
+        sums = moments(shape, weights, texts, special(tokenizer, SEPARATOR), threads)
     integers: dict[str, Rounded] = {}
     for name, weight in weights.items():
         kind = name.rpartition(".")[2]

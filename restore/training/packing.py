@@ -5,7 +5,7 @@ alone, so only attention has to know where windows begin:
 
     row        s s s t t t │ s s t t │ s s s s t t t
     position   0 1 2 3 4 5 │ 0 1 2 3 │ 0 1 2 3 4 5 6
-    attention  causal, block by block
+    attention  block by block: both ways in the source, else causal
     loss             ↑ ↑ ↑       ↑ ↑           ↑ ↑ ↑
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, pairwise
 from typing import Any
 
@@ -134,6 +135,7 @@ class Batch:
     Attributes:
         pieces, positions: the row, shape (1, length).
         lengths: the length of each window.
+        sources: how many of each window's first pieces see each other both ways.
         places: row indices whose next piece carries loss.
         targets: those next pieces.
         following: the number of the first window after the batch.
@@ -142,6 +144,7 @@ class Batch:
     pieces: Tensor
     positions: Tensor
     lengths: list[int]
+    sources: list[int]
     places: Tensor
     targets: Tensor
     following: int
@@ -161,6 +164,7 @@ def pack(sequences: Sequence[Encoded], following: int = 0) -> Batch:
         torch.tensor([row]),
         torch.tensor([positions]),
         [len(one.pieces) for one in sequences],
+        [one.given - 1 for one in sequences],
         torch.tensor(places),
         torch.tensor(targets),
         following,
@@ -230,9 +234,10 @@ def packed_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     lengths: list[int] | None = None,
+    sources: list[int] | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention within each window of a packed row, called by transformers' Llama.
+    """Attention within each window of a packed row, called by transformers' Llama: both ways in the source, else causal.
 
     Args:
         module: the layer (not used: the call's shape is transformers').
@@ -242,23 +247,31 @@ def packed_attention(
         attention_mask: not used; `lengths` says all.
         scaling: what the products of queries and keys are multiplied by.
         lengths: the lengths of the windows; None is one window.
+        sources: how many of each window's first pieces see each other both ways; None is none.
     """
     sizes = lengths or [query.shape[2]]
+    firsts = sources or [0] * len(sizes)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     query, key = query.to(value.dtype), key.to(value.dtype)  # the rotation of positions left them in float32
     attend = _half_attention if value.dtype == torch.bfloat16 else _attention
     parts = [
-        attend(q, k, v, scale)
-        for q, k, v in zip(*(torch.split(tensor, sizes, 2) for tensor in (query, key, value)), strict=True)
+        attend(q, k, v, scale, first)
+        for q, k, v, first in zip(*(torch.split(tensor, sizes, 2) for tensor in (query, key, value)), firsts, strict=True)
     ]
     return torch.cat(parts, 2).transpose(1, 2).contiguous(), None
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    return functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=True)
+def _attention(query: Tensor, key: Tensor, value: Tensor, scale: float, source: int) -> Tensor:
+    attend = partial(functional.scaled_dot_product_attention, scale=scale, enable_gqa=True)
+    if source < 2:
+        return attend(query, key, value, is_causal=True)
+    first = attend(query[:, :, :source], key[:, :, :source], value[:, :, :source])
+    length = query.shape[2]
+    seen = torch.ones(length - source, length, dtype=torch.bool).tril_(source)
+    return torch.cat([first, attend(query[:, :, source:], key, value, attn_mask=seen)], 2)
 
 
-def _half_attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+def _half_attention(query: Tensor, key: Tensor, value: Tensor, scale: float, source: int) -> Tensor:
     """The same by plain matrix products, which take half the time of torch's own kernel in bfloat16 on a processor."""
     _, heads, length, width = query.shape
     groups = key.shape[1]
@@ -268,10 +281,12 @@ def _half_attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> 
     for start in range(0, length, QUERY_ROWS):
         end = min(start + QUERY_ROWS, length)
         some = grouped[:, :, start:end].reshape(groups, many * (end - start), width)
-        scores = torch.bmm(some, key[0, :, :end].transpose(1, 2)).view(groups, many, end - start, end)
-        ahead = torch.full((end - start, end), -torch.inf, dtype=scores.dtype).triu_(start + 1)
+        upto = max(end, source) if start < source else end
+        scores = torch.bmm(some, key[0, :, :upto].transpose(1, 2)).view(groups, many, end - start, upto)
+        ahead = torch.full((end - start, upto), -torch.inf, dtype=scores.dtype).triu_(start + 1)
+        ahead[: max(0, source - start), :source] = 0
         shares = torch.softmax(torch.add(ahead, scores, alpha=scale), -1)
-        read = torch.bmm(shares.view(groups, many * (end - start), end), value[0, :, :end])
+        read = torch.bmm(shares.view(groups, many * (end - start), upto), value[0, :, :upto])
         parts.append(read.view(groups, many, end - start, width))
     return torch.cat(parts, 2).view(1, heads, length, width)
 
@@ -295,7 +310,8 @@ def losses(model: LlamaForCausalLM, batch: Batch, half: bool = False) -> Tensor:
     """
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         hidden = model.model(
-            input_ids=batch.pieces, position_ids=batch.positions, lengths=batch.lengths, use_cache=False
+            input_ids=batch.pieces, position_ids=batch.positions, lengths=batch.lengths, sources=batch.sources,
+            use_cache=False
         ).last_hidden_state[0]
         rows = hidden[batch.places]
         return torch.cat(

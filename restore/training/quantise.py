@@ -113,13 +113,16 @@ def hadamard(size: int) -> Array:
     return np.asarray(matrix / np.sqrt(size))
 
 
-def moments(shape: Shape, weights: Mapping[str, Array], texts: Iterable[Sequence[int]], threads: int) -> Weights:
+def moments(
+    shape: Shape, weights: Mapping[str, Array], texts: Iterable[Sequence[int]], separator: int, threads: int
+) -> Weights:
     """Return, for each weight, the sum of x xᵀ over its inputs x in real text, [inputs, inputs].
 
     Args:
         shape: the model's dimensions.
         weights: the model's, in float.
         texts: pieces of whole sequences as the model sees them.
+        separator: the piece that ends the source.
         threads: how many cores to use.
     """
     inputs: dict[str, str] = {}
@@ -137,7 +140,7 @@ def moments(shape: Shape, weights: Mapping[str, Array], texts: Iterable[Sequence
     table = weights.get("embedding", weights["head"])
     sums: Weights = {}
     for text in texts:
-        feed = Feed(0, tuple(text), 0, 0, NONE_SEEN)
+        feed = Feed(0, tuple(text), 0, 0, NONE_SEEN, source=text.index(separator))
         batch = batch_of([feed], 1, 1, shape.heads // shape.groups, shape.positions)
         found = network.run_all(table[batch.pieces].astype(np.float32), batch, nothing)[2:]
         for name, read in zip(inputs, found, strict=True):

@@ -36,7 +36,15 @@ from restore.training.checkpoint import (
     write_log,
 )
 from restore.training.documents import read_documents
-from restore.training.pairs import MOST_DRAWS, NOTHING_KEPT, WindowSource, check_weights, facts_of, read_sources
+from restore.training.pairs import (
+    MOST_DRAWS,
+    NOTHING_KEPT,
+    SOURCE_WEIGHTS,
+    WindowSource,
+    check_weights,
+    facts_of,
+    read_sources,
+)
 from restore.training.tagger_export import export
 from restore.training.tagger_network import Network, losses, read_base
 from restore.training.tagger_rows import IGNORED, Batch, Row, RowMaker, name_tags
@@ -44,30 +52,6 @@ from restore.training.tagger_rows import IGNORED, Batch, Row, RowMaker, name_tag
 CHANNEL_SHARES: Mapping[str, float] = {
     "nltk": 0.62, "transcript": 0.2, "stemmed": 0.05, "spacy": 0.05, "sklearn": 0.04, "lower": 0.04,
 }  # fmt: skip
-SOURCE_WEIGHTS: Mapping[str, float] = {
-    "wikinews-2019-20": 6,
-    "gum": 5,
-    "wikipedia-wtf": 4,
-    "wikipedia-xquad": 4,
-    "wikipedia-gensim": 4,
-    "onrr": 2,
-    "18f": 2,
-    "cdc-mmwr-supplements": 2.5,
-    "fed-board": 2.5,
-    "digitalgov": 2,
-    "whitehouse-2017": 1,
-    "turing-way": 0.5,
-    "opensource-guide": 0.5,
-    "opensource.com": 0.5,
-    "carpentries": 0.3,
-    "fedora-magazine": 0.5,
-    "presidential-speeches": 0.6,
-    "state-union": 0.6,
-    "ropensci": 0.3,
-    "rust-blog": 0.3,
-    "un-general-debate": 0.4,
-}
-"""How much oftener than its length a source is drawn from: so that no text is seen more than some five times in an hour."""
 ROWS = 24
 """Rows of a step."""
 LOSS_WEIGHTS = {"marks": 1.5, "first": 1.0, "last": 0.7, "held": 0.5, "edits": 0.7, "cases": 0.7}
