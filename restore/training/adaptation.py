@@ -23,7 +23,7 @@ NEW_RATE, TRAINED_RATE = 3e-4, 1e-4
 ROUNDING_WINDOWS = 64
 ROUNDING_SEED = 10_000
 """Windows that no run has seen tell the rounding what real inputs are."""
-ABOUT = "A causal language model that reads stripped English and writes the prose it came from, rounded to integers."
+ABOUT = "A language model that reads stripped English, both ways, and writes the prose it came from, rounded to integers."
 
 
 def adapt(

@@ -143,7 +143,7 @@ def train(
     report: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> Path:
-    """Fine-tune a causal language model to restore stripped text.
+    """Fine-tune a causal language model to restore stripped text, which it is shown both ways (`restore.models.neural`).
 
     The folder `out` gets `model.safetensors`, `config.json` and `tokenizer.json` (a plain Llama, the base of further
     runs: the last weights or their average, whichever measured better; in the end with the base's share, if it has one),
