@@ -29,7 +29,7 @@ from restore.search import Search, drive
 from restore.source import TokenStream, read_source
 from restore.units import segment
 
-from .tiny_models import byte_level, write_model
+from .tiny_models import byte_level, prefix_mask, write_model
 
 tokenizers = pytest.importorskip("tokenizers")
 try:
@@ -304,9 +304,7 @@ class TestProbabilities:
             source = len(given) - 1
         said = ("\n" if name == "spaced" else "") + prefix + text
         row = [*given, *tokenizer.encode(said, add_special_tokens=False).ids]
-        sees = torch.ones(len(row), len(row), dtype=torch.bool).tril()
-        sees[:source, :source] = True
-        mask = torch.zeros(sees.shape).masked_fill(~sees, torch.finfo(torch.float32).min)[None, None] if source else None
+        mask = prefix_mask(len(row), source) if source else None
         with torch.inference_mode():
             wanted = plain(input_ids=torch.tensor([row]), attention_mask=mask).logits[0].log_softmax(-1).numpy()
         node = full(model)

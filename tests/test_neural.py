@@ -25,6 +25,8 @@ from restore.search import Search, drive_together  # noqa: E402
 from restore.source import TokenStream, read_source  # noqa: E402
 from restore.units import segment  # noqa: E402
 
+from .tiny_models import prefix_mask  # noqa: E402
+
 TINY = Path(__file__).parent / "data" / "tiny_neural"
 """Two layers of random weights over 600 pieces, exported by `write_checkpoint` and `export` below."""
 
@@ -435,10 +437,7 @@ class TestExport:
         prompt = prompt_of(model._tokenizer, SOURCE, PREFIX)
         pieces = [*prompt, *ids_of(model, TARGET), model._tokenizer.token_to_id("<|endoftext|>")]
         reference = LlamaForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
-        sees = torch.ones(len(pieces) - 1, len(pieces) - 1, dtype=torch.bool).tril()
-        source = pieces.index(model._tokenizer.token_to_id("<|im_end|>"))
-        sees[:source, :source] = True
-        mask = torch.zeros(sees.shape).masked_fill(~sees, torch.finfo(torch.float32).min)[None, None]
+        mask = prefix_mask(len(pieces) - 1, pieces.index(model._tokenizer.token_to_id("<|im_end|>")))
         with torch.no_grad():
             wanted = torch.log_softmax(reference(torch.tensor([pieces[:-1]]), attention_mask=mask).logits[0], -1).numpy()
         rows = np.arange(len(prompt) - 1, len(pieces) - 1)

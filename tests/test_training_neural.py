@@ -17,6 +17,8 @@ from restore.training import checkpoint, neural, packing, vocabulary  # noqa: E4
 from restore.training.export import sequence  # noqa: E402
 from restore.training.pairs import Window, WindowSource  # noqa: E402
 
+from .tiny_models import prefix_mask  # noqa: E402
+
 DOCUMENT = "\n".join(
     [
         "The minister of health resigned on Monday, and nobody was surprised. Her party had lost 6,000 members!",
@@ -104,9 +106,7 @@ def test_a_packed_window_has_the_loss_it_has_alone(base, tokenizer) -> None:
     expected = []
     with torch.no_grad():
         for one in encoded:
-            sees = torch.ones(len(one.pieces), len(one.pieces), dtype=torch.bool).tril()
-            sees[: one.given - 1, : one.given - 1] = True  # the source, but for the piece that ends it
-            mask = torch.zeros(sees.shape).masked_fill(~sees, torch.finfo(torch.float32).min)[None, None]
+            mask = prefix_mask(len(one.pieces), one.given - 1)  # the source, but for the piece that ends it
             logits = plain(input_ids=torch.tensor([one.pieces]), attention_mask=mask).logits[0, one.given - 1 : -1]
             wanted = torch.tensor(one.pieces[one.given :])
             expected.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))

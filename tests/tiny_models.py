@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -19,6 +20,15 @@ SIZES = {
 
 def byte_level() -> Tokenizer:
     return Tokenizer.from_file(str(DATA / "tiny_neural" / "tokenizer.json"))
+
+
+def prefix_mask(size: int, source: int) -> Any:
+    """Return what transformers adds to the scores of pieces of which the first, the source, see each other both ways."""
+    import torch
+
+    sees = torch.ones(size, size, dtype=torch.bool).tril()
+    sees[:source, :source] = True
+    return torch.zeros(size, size).masked_fill(~sees, torch.finfo(torch.float32).min)[None, None]
 
 
 def write_model(folder: Path, kind: str, tokenizer: Tokenizer | None = None, **options: object) -> Path:

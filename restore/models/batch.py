@@ -62,6 +62,13 @@ class Batch:
     heads: list[int] = field(default_factory=list)
 
 
+def sees(size: int, source: int) -> npt.NDArray[np.bool_]:
+    """Tell which of a text's first pieces each of them sees, [size, size]: those up to it, and within the source all of it."""
+    seen = np.tri(size, dtype=np.bool_)
+    seen[:source, :source] = True
+    return seen
+
+
 def batch_of(feeds: Sequence[Feed], lanes: int, slots: int, heads_a_group: int, positions: int) -> Batch:
     """Lay out feeds for one run.
 
@@ -92,9 +99,7 @@ def batch_of(feeds: Sequence[Feed], lanes: int, slots: int, heads_a_group: int, 
         end = first + size
         past[feed.lane, 0, 0, first:end, : feed.prompt] = 0
         past[feed.lane, 0, 0, first:end, feed.seen] = 0
-        own = np.tri(size, dtype=np.bool_)
-        own[: feed.source, : feed.source] = True
-        new[feed.lane, 0, 0, first:end, first:end][own] = 0
+        new[feed.lane, 0, 0, first:end, first:end][sees(size, feed.source)] = 0
         places[row : row + size] = range(first, end)
         placed[feed.lane, first:end] = range(feed.position, feed.position + size)
         heads.append(len(head))

@@ -37,6 +37,7 @@ from restore.bundle import checksum_of, sha256
 from restore.errors import ResourceError
 from restore.models import neural
 from restore.models.base import Encoded, Expansion, Request, Window, expansion_of, pieces_of
+from restore.models.batch import sees
 from restore.models.neural import (
     MOST_PIECES,
     MOST_PREFIX,
@@ -312,9 +313,8 @@ class Text:
         """Return what each piece of the prompt sees of it, as `HuggingFaceModel._run` takes it."""
         if not self.source:
             return np.ones((1, len(self.prompt)), np.int64)
-        sees = np.tri(len(self.prompt), dtype=np.bool_)
-        sees[: self.source, : self.source] = True
-        return np.where(sees, np.float32(0), np.finfo(np.float32).min)[None, None]
+        seen = sees(len(self.prompt), self.source)
+        return np.where(seen, np.float32(0), np.finfo(np.float32).min)[None, None]
 
     def keep(self, new: Sequence[tuple[Tensor, Tensor]]) -> range:
         """Put the keys and values of new pieces, [pieces, heads, width] for each layer, into slots; return these."""

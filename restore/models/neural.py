@@ -187,9 +187,11 @@ class NeuralModel:
                 if number and longest * (number + 1) > MOST_PROMPT_ROWS:
                     break
                 number += 1
-            feeds = [Feed(place, lane.prompt[:-1], 0, 0, NONE_SEEN) for place, lane in enumerate(waiting[:number])]
-            for feed, lane in zip(feeds, waiting, strict=False):
-                feed.source = lane.prompt.index(self._separator)
+            feeds = [
+                Feed(place, lane.prompt[:-1], 0, 0, NONE_SEEN, source=lane.prompt.index(self._separator))
+                for place, lane in enumerate(waiting[:number])
+            ]
+            for feed in feeds:
                 feed.wanted = len(feed.pieces) - (feed is feeds[0])  # the graph wants at least one
             shape = self._shape
             nothing = np.zeros((2 * shape.layers, number, shape.groups, 1, shape.head_width), np.float32)
