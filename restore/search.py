@@ -1,7 +1,8 @@
 """One search through one text, window by window.
 
-The search is a generator: it yields requests to the model and is sent the answers, so that a caller can run several
-searches in step and put their requests to the model in one batch.
+A search is a generator of blocks of windows, and what searches a window is a generator of requests to the model, which is
+sent the answers. So a caller can run several windows in step, of one text or of many, with their requests in one batch; and
+where the model can be asked in several ways at the same time, a part of the windows through each.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import sys
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Generic, NamedTuple, TypeVar
 
@@ -25,9 +28,10 @@ from restore.windows import Path, Span, breadth, opened, seam, sentence_cut, sin
 
 BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand there; choose among the alternatives"
 
-Asking = Generator[list[Request], list[Expansion], None]
 Result = TypeVar("Result")
 Item = TypeVar("Item")
+Asking = Generator[list[Request], list[Expansion], Result]
+"""Yields requests, is sent the answers, and returns what it has found."""
 
 MOST_BEGUN = 32
 """Texts in work at a time, those included that are done and wait for a longer one before them."""
@@ -82,8 +86,8 @@ class Search:
         """How many windows are searched in step, at most."""
         return breadth(self._tokens, self._decoder.model.window)
 
-    def run(self) -> Asking:
-        """Search the whole text."""
+    def run(self) -> Generator[list[Asking[_Found]], list[_Found], None]:
+        """Search the whole text: yield blocks of windows to search, and be sent what was found in each."""
         window, tokens = self._decoder.model.window, self._tokens
         start, last = 0, False
         while not last:
@@ -92,7 +96,7 @@ class Search:
                 block = [Span(0, 0, end, end, end, True)]
             else:
                 block = spans(tokens, start, window, bool(self.steps) and any(opened(self.steps[-1])))
-            found = yield from in_step([self._searched(span) for span in block])
+            found = yield [self._searched(span) for span in block]
             start, last = self._join(block, found)
             self.restored = start
             kept = next((step.what.span for step in reversed(self.steps) if isinstance(step.what, Form)), 0)
@@ -137,7 +141,7 @@ class Search:
         self.seams.append(cut)
         return cut
 
-    def _searched(self, span: Span) -> Generator[list[Request], list[Expansion], _Found]:
+    def _searched(self, span: Span) -> Asking[_Found]:
         """Search one window."""
         stages, live = yield from self._window(span)
         if span.last:
@@ -160,7 +164,7 @@ class Search:
             for place, choice in enumerate(choices, start)
         ]
 
-    def _window(self, span: Span) -> Generator[list[Request], list[Expansion], tuple[list[Stage], list[Hypothesis]]]:
+    def _window(self, span: Span) -> Asking[tuple[list[Stage], list[Hypothesis]]]:
         """Search the input tokens of a window; return what was considered, and the hypotheses at the end."""
         decoder, start, stop = self._decoder, span.start, span.stop
         first, prefix, position, left, held, since = start, "", Position(), Side.NONE, NOTHING, 0
@@ -214,7 +218,7 @@ class Search:
 
     def _gap(
         self, index: int, live: list[Hypothesis], pin: Pin | None = None, plain: bool = False
-    ) -> Generator[list[Request], list[Expansion], list[Growth]]:
+    ) -> Asking[list[Growth]]:
         """Grow the hypotheses before token `index`; return those that have taken a form of it, the best first.
 
         Args:
@@ -256,7 +260,7 @@ class Search:
 
     def _end(
         self, live: list[Hypothesis], pin: Pin | None = None
-    ) -> Generator[list[Request], list[Expansion], tuple[Stage, list[Hypothesis]]]:
+    ) -> Asking[tuple[Stage, list[Hypothesis]]]:
         """Grow the hypotheses past the last token; return those whose texts are whole, or all if none can be.
 
         What makes a text whole is never lost to a beam, however many words are likelier: there is always a way to stop.
@@ -321,14 +325,12 @@ def _all_insertions(request: Request) -> Request:
 
 def advance(search: Search, model: LanguageModel) -> Iterator[None]:
     """Run one search to its end, stopping after each answer of the model."""
-    asking = search.run()
-    try:
-        requests = next(asking)
-        while True:
-            requests = asking.send(model.expand(requests))
+    with _Asked(model) as asked:
+        driven = _Driven(search, search)
+        driven.begin(asked)
+        while not driven.done:
+            asked.step()
             yield
-    except StopIteration:
-        return
 
 
 def drive(search: Search, model: LanguageModel) -> None:
@@ -337,7 +339,7 @@ def drive(search: Search, model: LanguageModel) -> None:
 
 
 def drive_together(searches: Sequence[Search], model: LanguageModel) -> None:
-    """Run several searches to their ends in step, the requests of all in one batch."""
+    """Run several searches to their ends in step, the requests of all in few batches."""
     for _ in drive_in_turn(searches, lambda search: search, model, sys.maxsize, max(1, len(searches))):
         pass
 
@@ -354,7 +356,7 @@ def drive_in_turn(
     Args:
         items: taken as they are needed.
         search_of: returns the search of an item, or None if there is nothing to search.
-        model: what all searches ask, the requests of all in one batch.
+        model: what all searches ask.
         room: how many windows are searched in step, or more if one search has more (`Search.breadth`).
         most: how many items are in work at most, those included that are done but wait for one before them.
 
@@ -364,24 +366,24 @@ def drive_in_turn(
     coming = (_Driven(item, search_of(item)) for item in items)
     after: _Driven[Item] | None = None
     begun: deque[_Driven[Item]] = deque()
-    while True:
-        work = [one for one in begun if not one.done]
-        while len(begun) < most and (not work or sum(one.breadth for one in work) < room):
-            after = after or next(coming, None)
-            if after is None or (work and sum(one.breadth for one in (*work, after)) > room):
-                break
-            begun.append(after)
-            after.move(None)
-            if not after.done:
-                work.append(after)
-            after = None
-        if not begun:
-            return
-        answers = iter(model.expand([request for one in work for request in one.requests]) if work else ())
-        for one in work:
-            one.move([next(answers) for _ in one.requests])
-        while begun and begun[0].done:
-            yield begun.popleft().item
+    with _Asked(model) as asked:
+        while True:
+            work = [one for one in begun if not one.done]
+            while len(begun) < most and (not work or sum(one.breadth for one in work) < room):
+                after = after or next(coming, None)
+                if after is None or (work and sum(one.breadth for one in (*work, after)) > room):
+                    break
+                begun.append(after)
+                after.begin(asked)
+                if not after.done:
+                    work.append(after)
+                after = None
+            if not begun:
+                return
+            if work:
+                asked.step()
+            while begun and begun[0].done:
+                yield begun.popleft().item
 
 
 class _Driven(Generic[Item]):
@@ -390,45 +392,118 @@ class _Driven(Generic[Item]):
     Attributes:
         item: it.
         breadth: how many windows the search has in step.
-        requests: what it asks for next.
-        done: whether it asks for nothing more.
+        done: whether it has no more to search.
     """
 
     def __init__(self, item: Item, search: Search | None) -> None:
         self.item = item
         self.breadth = 0 if search is None else search.breadth
-        self.requests: list[Request] = []
         self.done = search is None
-        self._asking = None if search is None else search.run()
+        self._running = None if search is None else search.run()
+        self._found: dict[int, _Found] = {}
+
+    def begin(self, asked: _Asked) -> None:
+        """Begin the search, if there is one."""
+        if self._running is not None:
+            self._block(asked, next(self._running))
+
+    def _block(self, asked: _Asked, block: list[Asking[_Found]]) -> None:
+        """Have a block of windows searched."""
+        self._found = {}
+
+        def found(number: int, one: _Found) -> None:
+            assert self._running is not None
+            self._found[number] = one
+            if len(self._found) == len(block):
+                try:
+                    after = self._running.send([self._found[at] for at in range(len(block))])
+                except StopIteration:
+                    self._running, self.done = None, True
+                else:
+                    self._block(asked, after)
+
+        for number, asking in enumerate(block):
+            asked.begin(asking, partial(found, number))
+
+
+class _Window:
+    """A window that is being searched.
+
+    Attributes:
+        requests: what it asks for next; nothing once it is done.
+    """
+
+    def __init__(self, asking: Asking[_Found], found: Callable[[_Found], None]) -> None:
+        self.requests: list[Request] = []
+        self._asking = asking
+        self._tell = found
+        self.move(None)
 
     def move(self, answers: list[Expansion] | None) -> None:
-        """Send the search the answers to its requests, or None to begin it."""
-        if self._asking is None:
-            return
+        """Send it the answers to its requests, or None to begin it."""
         try:
             self.requests = next(self._asking) if answers is None else self._asking.send(answers)
-        except StopIteration:
-            self.requests, self._asking, self.done = [], None, True
-
-
-def in_step(
-    askings: Sequence[Generator[list[Request], list[Expansion], Result]],
-) -> Generator[list[Request], list[Expansion], list[Result]]:
-    """Run several generators of requests as one, the requests of all in one batch; return what they return."""
-    asked: dict[int, list[Request]] = {}
-    results: dict[int, Result] = {}
-
-    def move(number: int, answers: list[Expansion] | None) -> None:
-        try:
-            asked[number] = next(askings[number]) if answers is None else askings[number].send(answers)
         except StopIteration as stop:
-            asked.pop(number, None)
-            results[number] = stop.value
+            self.requests = []
+            self._tell(stop.value)
 
-    for number in range(len(askings)):
-        move(number, None)
-    while asked:
-        answers = iter((yield [request for requests in asked.values() for request in requests]))
-        for number, requests in list(asked.items()):
-            move(number, [next(answers) for _ in requests])
-    return [results[number] for number in range(len(askings))]
+
+class _Asked:
+    """A model as windows ask it: each through one of its streams, those of a stream in step.
+
+    Where there are several streams each is asked from a thread of its own; all else goes on in the caller's.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._streams = model.streams
+        self._windows: list[list[_Window]] = [[] for _ in self._streams]
+        self._waiting: dict[Future[list[Expansion]], tuple[int, list[_Window]]] = {}
+        self._threads: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> _Asked:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._threads is not None:
+            self._threads.shutdown()
+
+    def begin(self, asking: Asking[_Found], found: Callable[[_Found], None]) -> None:
+        """Begin to search a window, through the stream that has the fewest.
+
+        Args:
+            asking: searches it.
+            found: is told what was found.
+        """
+        window = _Window(asking, found)
+        if window.requests:
+            min(self._windows, key=_at_work).append(window)
+
+    def step(self) -> None:
+        """Have the requests of a stream answered, and move its windows on."""
+        asked = {number for number, _ in self._waiting.values()}
+        free = [number for number, windows in enumerate(self._windows) if windows and number not in asked]
+        if not self._waiting and len(free) == 1:
+            windows = list(self._windows[free[0]])
+            self._move(free[0], windows, self._streams[free[0]].expand(_requests(windows)))
+            return
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(len(self._streams))
+        for number in free:
+            windows = list(self._windows[number])
+            self._waiting[self._threads.submit(self._streams[number].expand, _requests(windows))] = number, windows
+        for done in wait(self._waiting, return_when=FIRST_COMPLETED).done:
+            self._move(*self._waiting.pop(done), done.result())
+
+    def _move(self, number: int, windows: Sequence[_Window], expansions: Sequence[Expansion]) -> None:
+        answers = iter(expansions)
+        for window in windows:
+            window.move([next(answers) for _ in window.requests])
+        self._windows[number] = [window for window in self._windows[number] if window.requests]
+
+
+def _at_work(windows: Sequence[_Window]) -> int:
+    return sum(bool(window.requests) for window in windows)
+
+
+def _requests(windows: Sequence[_Window]) -> list[Request]:
+    return [request for window in windows for request in window.requests]

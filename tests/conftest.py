@@ -64,6 +64,10 @@ class ChanceModel:
         return self._window is not None
 
     @property
+    def streams(self) -> tuple[ChanceModel, ...]:
+        return (self,)
+
+    @property
     def takes_runs(self) -> bool:
         return False
 

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ pytest.importorskip("onnxruntime")
 tokenizers = pytest.importorskip("tokenizers")
 
 from restore.channel import get_channel  # noqa: E402
-from restore.decoder import Decoder, Weights  # noqa: E402
-from restore.errors import ResourceError, RestoreError  # noqa: E402
+from restore.decoder import Decoder, Pin, Weights  # noqa: E402
+from restore.errors import InputError, ResourceError, RestoreError  # noqa: E402
 from restore.lattice import FormFinder, GapGrammar  # noqa: E402
 from restore.lexicon import default_lexicon  # noqa: E402
 from restore.models.base import Encoded, Request, Trie  # noqa: E402
@@ -277,6 +278,47 @@ class TestBatches:
         assert all(wanted)
         assert restored(decoder, texts) == wanted
         assert [text for at in range(0, 16, 4) for text in restored(decoder, texts[at : at + 4])] == wanted
+
+
+class TestStreams:
+    def test_texts_come_out_the_same_through_one_stream_and_several(self, decoder):
+        found = []
+        for threads in (1, 2):
+            model = NeuralModel.open(TINY, threads)
+            assert len(model.streams) == threads
+            with_it = Decoder(model, decoder.finder, decoder.grammar, 3, Weights())
+            found.append(restored(with_it, [*TEXTS, " ".join(TEXTS * 12)]))  # the last takes several windows
+        assert found[0] == found[1]
+
+    def test_several_streams_are_asked_at_the_same_time(self, decoder, monkeypatch):
+        model = NeuralModel.open(TINY, 2)
+        both = Barrier(2, timeout=30)
+        met = []
+
+        def meeting(stream):
+            expand = stream.expand
+
+            def expanding(requests):
+                if stream not in met:
+                    met.append(stream)
+                    both.wait()  # fails if the other is not asked meanwhile
+                return expand(requests)
+
+            monkeypatch.setattr(stream, "expand", expanding)
+
+        for stream in model.streams:
+            meeting(stream)
+        assert all(restored(Decoder(model, decoder.finder, decoder.grammar, 3, Weights()), TEXTS[:2]))
+        assert len(met) == 2
+
+    def test_an_error_in_one_window_ends_the_rest(self, decoder):
+        model = NeuralModel.open(TINY, 2)
+        with_it = Decoder(model, decoder.finder, decoder.grammar, 3, Weights())
+        tokens = [TokenStream(read_source(text, decoder.finder.channel)) for text in TEXTS]
+        searches = [Search(with_it, row, pins={2: Pin(form="no such form")} if not n else None) for n, row in enumerate(tokens)]
+        with pytest.raises(InputError, match="input token 2"):
+            drive_together(searches, model)
+        assert restored(with_it, TEXTS) == restored(decoder, TEXTS)  # the model is as good as before
 
 
 class TestEncoding:

@@ -158,7 +158,14 @@ class Window:
         return self.width + self.ahead + self.shown
 
 
-class LanguageModel(Protocol):
+class Stream(Protocol):
+    """One way to ask a model."""
+
+    def expand(self, requests: Sequence[Request]) -> list[Expansion]:
+        """Move each state on by its pending id, and look ahead from there."""
+
+
+class LanguageModel(Stream, Protocol):
     """What the decoder asks of a language model. Log-probabilities are over the model's full vocabulary, in nats."""
 
     @property
@@ -177,6 +184,10 @@ class LanguageModel(Protocol):
     def takes_runs(self) -> bool:
         """Whether `Request.pending` may be several ids at once (see `restore.models.runs`)."""
 
+    @property
+    def streams(self) -> Sequence[Stream]:
+        """Ways to ask it at the same time, from a thread each: what is asked about one text goes through one of them."""
+
     def begin(self, source: Sequence[str], prefix: str = "") -> Any:
         """Return the state at the start of a text, or of a window of one.
 
@@ -194,9 +205,6 @@ class LanguageModel(Protocol):
             touched: whether a letter or digit follows it without a space.
             logprob: log P(text) among all running words by the lexicon, in nats, for words that the model lacks.
         """
-
-    def expand(self, requests: Sequence[Request]) -> list[Expansion]:
-        """Move each state on by its pending id, and look ahead from there."""
 
     def key(self, state: Any, pending: int | tuple[int, ...] | None) -> Hashable | None:
         """Return a key such that hypotheses of equal keys have equal futures, or None if there is no such key."""

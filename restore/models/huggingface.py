@@ -176,6 +176,11 @@ class HuggingFaceModel:
         """False: each hypothesis is fed one piece at a time, so that those of a text can be fed together."""
         return False
 
+    @property
+    def streams(self) -> Sequence[HuggingFaceModel]:
+        """Itself: it uses all cores by itself."""
+        return (self,)
+
     def begin(self, source: Sequence[str], prefix: str = "") -> State:
         """Return the state at the start of a text or window. It is read when it is first asked about."""
         if self._reads:

@@ -17,6 +17,7 @@ refers to it.
 from __future__ import annotations
 
 from itertools import count
+from math import prod
 from weakref import ref
 
 import numpy as np
@@ -43,11 +44,21 @@ class Pool:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._entered: list[ref[Lane]] = []
-        self.data = self._empty(0, 0)
+        self._memory = self._spare = np.zeros(0, np.float32)
+        self.data = self._moved(0, 0)
 
-    def _empty(self, lanes: int, slots: int) -> npt.NDArray[np.float32]:
+    def _moved(self, lanes: int, slots: int) -> npt.NDArray[np.float32]:
+        """Return room of another size, which holds any numbers, in memory that was used before the last move.
+
+        Memory that is new costs as much as some runs do: the system clears it, page by page.
+        """
         shape = self._shape
-        return np.zeros((2 * shape.layers, lanes, shape.groups, slots, shape.head_width), np.float32)
+        sizes = (2 * shape.layers, lanes, shape.groups, slots, shape.head_width)
+        size = prod(sizes)
+        if size > self._spare.size:
+            self._spare = np.zeros(2 * size, np.float32)  # what is not used yet takes none
+        self._memory, self._spare = self._spare, self._memory
+        return self._memory[:size].reshape(sizes)
 
     @property
     def lanes(self) -> int:
@@ -75,7 +86,7 @@ class Pool:
         wanted = len(live) + lanes, _rounded(max([slots, *(lane.room for lane in live)], default=0))
         if wanted[0] > self.lanes or wanted[1] > self.slots or self.lanes * self.slots > MOST_WASTE * wanted[0] * wanted[1]:
             wanted = wanted[0], wanted[1] + SLOT_STEP  # the next step will be needed soon
-            data, kept = self._empty(*wanted), min(wanted[1], self.slots)
+            data, kept = self._moved(*wanted), min(wanted[1], self.slots)
             for number, lane in enumerate(live):
                 data[:, number, :, :kept] = self.data[:, lane.number, :, :kept]
                 lane.number = number
@@ -134,7 +145,7 @@ class Lane:
         prompt: the pieces that every hypothesis begins with. All but the last stand in the first slots once it is filled;
             the last is fed with the first request, whose answer is what follows it.
         root: the node of the prompt.
-        number: the lane's place in the pool, once it is filled.
+        pool, number: where it is, and its place there, once it is filled.
         serial: distinguishes the lanes of a process.
     """
 
@@ -145,8 +156,8 @@ class Lane:
 
     _serials = count()
 
-    def __init__(self, pool: Pool, prompt: tuple[int, ...]) -> None:
-        self.pool = pool
+    def __init__(self, prompt: tuple[int, ...]) -> None:
+        self.pool: Pool | None = None
         self.prompt = prompt
         self.root = Node(None, (), [], NONE_SEEN, len(prompt) - 1, 0)
         self.number = -1
@@ -168,9 +179,10 @@ class Lane:
         """How many slots it needs to begin with."""
         return self._room
 
-    def enter(self) -> int:
-        """Take a place in the pool, which must have room; return it."""
-        self.number = self.pool.enter(self)
+    def enter(self, pool: Pool) -> int:
+        """Take a place in a pool, which must have room; return it."""
+        self.pool = pool
+        self.number = pool.enter(self)
         return self.number
 
     def begin_round(self) -> None:
@@ -205,6 +217,7 @@ class Lane:
             self._free_unasked()
             if len(self._free) < max(number, SLOT_STEP // 2):
                 self._room += SLOT_STEP
+                assert self.pool is not None
                 self.pool.fit()
         slots = [self._free.pop() for _ in range(min(number, len(self._free)))]
         fresh = number - len(slots)

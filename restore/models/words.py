@@ -45,6 +45,11 @@ class WordModel:
         """False: a unit's ids are few."""
         return False
 
+    @property
+    def streams(self) -> Sequence[WordModel]:
+        """Itself: to count takes no time."""
+        return (self,)
+
     def begin(self, source: Sequence[str], prefix: str = "") -> Any:
         """Return the context after the prefix; the n-gram model does not look at the input."""
         state = self._model.start
