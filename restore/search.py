@@ -325,11 +325,11 @@ def _all_insertions(request: Request) -> Request:
 
 def advance(search: Search, model: LanguageModel) -> Iterator[None]:
     """Run one search to its end, stopping after each answer of the model."""
-    with _Asked(model) as asked:
+    with _Streams(model) as streams:
         driven = _Driven(search, search)
-        driven.begin(asked)
+        driven.begin(streams)
         while not driven.done:
-            asked.step()
+            streams.step()
             yield
 
 
@@ -366,7 +366,7 @@ def drive_in_turn(
     coming = (_Driven(item, search_of(item)) for item in items)
     after: _Driven[Item] | None = None
     begun: deque[_Driven[Item]] = deque()
-    with _Asked(model) as asked:
+    with _Streams(model) as streams:
         while True:
             work = [one for one in begun if not one.done]
             while len(begun) < most and (not work or sum(one.breadth for one in work) < room):
@@ -374,14 +374,14 @@ def drive_in_turn(
                 if after is None or (work and sum(one.breadth for one in (*work, after)) > room):
                     break
                 begun.append(after)
-                after.begin(asked)
+                after.begin(streams)
                 if not after.done:
                     work.append(after)
                 after = None
             if not begun:
                 return
             if work:
-                asked.step()
+                streams.step()
             while begun and begun[0].done:
                 yield begun.popleft().item
 
@@ -402,12 +402,12 @@ class _Driven(Generic[Item]):
         self._running = None if search is None else search.run()
         self._found: dict[int, _Found] = {}
 
-    def begin(self, asked: _Asked) -> None:
+    def begin(self, streams: _Streams) -> None:
         """Begin the search, if there is one."""
         if self._running is not None:
-            self._block(asked, next(self._running))
+            self._block(streams, next(self._running))
 
-    def _block(self, asked: _Asked, block: list[Asking[_Found]]) -> None:
+    def _block(self, streams: _Streams, block: list[Asking[_Found]]) -> None:
         """Have a block of windows searched."""
         self._found = {}
 
@@ -420,10 +420,10 @@ class _Driven(Generic[Item]):
                 except StopIteration:
                     self._running, self.done = None, True
                 else:
-                    self._block(asked, after)
+                    self._block(streams, after)
 
         for number, asking in enumerate(block):
-            asked.begin(asking, partial(found, number))
+            streams.begin(asking, partial(found, number))
 
 
 class _Window:
@@ -448,8 +448,8 @@ class _Window:
             self._tell(stop.value)
 
 
-class _Asked:
-    """A model as windows ask it: each through one of its streams, those of a stream in step.
+class _Streams:
+    """The streams of a model, with the windows that are searched through each of them in step.
 
     Where there are several streams each is asked from a thread of its own; all else goes on in the caller's.
     """
@@ -460,7 +460,7 @@ class _Asked:
         self._waiting: dict[Future[list[Expansion]], tuple[int, list[_Window]]] = {}
         self._threads: ThreadPoolExecutor | None = None
 
-    def __enter__(self) -> _Asked:
+    def __enter__(self) -> _Streams:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -480,8 +480,8 @@ class _Asked:
 
     def step(self) -> None:
         """Have the requests of a stream answered, and move its windows on."""
-        asked = {number for number, _ in self._waiting.values()}
-        free = [number for number, windows in enumerate(self._windows) if windows and number not in asked]
+        busy = {number for number, _ in self._waiting.values()}
+        free = [number for number, windows in enumerate(self._windows) if windows and number not in busy]
         if not self._waiting and len(free) == 1:
             windows = list(self._windows[free[0]])
             self._move(free[0], windows, self._streams[free[0]].expand(_requests(windows)))
