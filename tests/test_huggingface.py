@@ -151,6 +151,10 @@ class Talker:
 
     name, window, merges_marks, takes_runs = "talker", None, False, False
 
+    @property
+    def streams(self) -> tuple[Talker]:
+        return (self,)
+
     def begin(self, source: Sequence[str], prefix: str = "") -> int:
         return 0
 

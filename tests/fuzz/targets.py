@@ -157,6 +157,10 @@ class ChanceModel:
 
     name, window, merges_marks, takes_runs = "chance", None, False, False
 
+    @property
+    def streams(self) -> tuple[ChanceModel]:
+        return (self,)
+
     def begin(self, source: Sequence[str], prefix: str = "") -> int:
         return zlib.crc32(prefix.encode())
 
