@@ -29,7 +29,7 @@ SLOT_STEP = 32
 """By how many slots a pool grows; a run reads all slots of its lanes, used or not."""
 
 MOST_WASTE = 1.5
-"""How many times the room that is needed may be kept: moving the lanes costs about as much as a run does."""
+"""How many times the room that is needed may be used: moving the lanes costs about as much as a run does."""
 
 KEPT_ROUNDS = 12
 """For how many rounds a text may go unasked; a form that stands for several input tokens waits for a few."""
@@ -50,7 +50,8 @@ class Pool:
     def _moved(self, lanes: int, slots: int) -> npt.NDArray[np.float32]:
         """Return room of another size, which holds any numbers, in memory that was used before the last move.
 
-        Memory that is new costs as much as some runs do: the system clears it, page by page.
+        Memory that is new costs as much as some runs do: the system clears it, page by page. So there are two areas, used in
+        turn, each as large as was ever needed.
         """
         shape = self._shape
         sizes = (2 * shape.layers, lanes, shape.groups, slots, shape.head_width)
@@ -78,9 +79,9 @@ class Pool:
         return lanes
 
     def fit(self, lanes: int = 0, slots: int = 0) -> None:
-        """Make room for so many more texts of so many pieces each, and give back what is far more than is needed.
+        """Make room for so many more texts of so many pieces each, and use no more than is needed if there is far more.
 
-        All of a pool is read in each run, and reading it takes a good part of the run's time.
+        All of the room is read in each run, and reading it takes a good part of the run's time. The memory is kept for later.
         """
         live = self.live()
         wanted = len(live) + lanes, _rounded(max([slots, *(lane.room for lane in live)], default=0))
