@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -37,7 +37,8 @@ VARIABLE = "RESTORE_ENGINE"
 
 Model = TypeVar("Model")
 _OPEN: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
-_OPENING = RLock()
+_OPENING: dict[tuple[Any, ...], RLock] = {}
+_LOCK = Lock()
 
 NO_RUNTIME = "the neural engine needs the package {name!r}, which is not installed; install it: pip install {name}"
 NO_HF_RUNTIME = (
@@ -181,7 +182,9 @@ def _shared(opener: Callable[[Path], Model], path: Path) -> Model:
         key = (opener, path.resolve(), times)
     except OSError:
         return opener(path)  # which says what is wrong
-    with _OPENING:
+    with _LOCK:
+        opening = _OPENING.setdefault(key, RLock())
+    with opening:  # others are opened meanwhile
         if (found := _OPEN.get(key)) is None:
             found = _OPEN[key] = opener(path)
     return found

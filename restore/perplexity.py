@@ -12,6 +12,8 @@ from restore.units import is_word, segment, sentence_starts
 
 UNKNOWN = -12.0
 """log P of a word that the model lacks, in nats; it is told to models that spell such words by themselves."""
+RUN = 32
+"""Ids that a model is asked about at once, if it takes several."""
 
 
 def perplexity(model: LanguageModel, source: str, text: str) -> float | None:
@@ -43,9 +45,8 @@ def log_probability(model: LanguageModel, text: str) -> float:
 
 def _measure(model: LanguageModel, source: Sequence[str], text: str, most: int) -> tuple[float, int]:
     """Return ln P of a text, up to so many words of it, and the number of units."""
-    state: Any = model.begin(source)
-    pending: int | None = None
-    total, count, words = 0.0, 0, 0
+    ids: list[int] = []
+    count, words = 0, 0
     units = segment(text)
     for place, (unit, initial) in enumerate(zip(units, sentence_starts(units), strict=True)):
         words += is_word(unit)
@@ -53,10 +54,21 @@ def _measure(model: LanguageModel, source: Sequence[str], text: str, most: int) 
             break
         touched = place + 1 < len(units) and units[place + 1][:1].isalnum()
         encoded = model.encode(unit, initial=initial, touched=touched, logprob=UNKNOWN)
-        for piece in encoded.ids if encoded is not None else ():
-            single: Trie[Any] = Trie([(Encoded((piece,)), unit)])
-            answer = model.expand([Request(state, pending, None, single, 1)])[0]
-            state, pending = answer.state, piece
-            total += float(answer.forms[0])
+        ids.extend(encoded.ids if encoded is not None else ())
         count += encoded is not None
-    return total, count
+    return _sum(model, model.begin(source), ids), count
+
+
+def _sum(model: LanguageModel, state: Any, ids: Sequence[int]) -> float:
+    """Return the summed log-probability of ids that follow a state, asking about as many at once as the model takes."""
+    total, size = 0.0, RUN if model.takes_runs else 1
+    pending: int | tuple[int, ...] | None = None
+    for place in range(0, len(ids), size):
+        first: Trie[Any] = Trie([(Encoded((ids[place],)), "")])
+        answer = model.expand([Request(state, pending, None, first, 1)])[0]
+        total += sum(answer.passed) + float(answer.forms[0])
+        run = tuple(ids[place : place + size])
+        state, pending = answer.state, run if model.takes_runs else run[0]
+    if isinstance(pending, tuple):
+        total += sum(model.expand([Request(state, pending, None, None, 1)])[0].passed)
+    return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -103,11 +104,13 @@ class Restorer:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        finder = FormFinder(self.channel, self._lexicon, self.config.terms)
-        grammar = GapGrammar(self.channel, self._lexicon)
+        with ThreadPoolExecutor(2) as beside:  # opening a model is mostly unpacking, which needs no Python
+            model, tagger = beside.submit(lambda: self._model), beside.submit(lambda: self._tagger)
+            finder = FormFinder(self.channel, self._lexicon, self.config.terms)
+            grammar = GapGrammar(self.channel, self._lexicon)
         settings = SETTINGS[self._engine]
         beam = self.config.beam or settings.beam
-        return Decoder(self._model, finder, grammar, beam, settings.weights, self._tagger, self._fusion)
+        return Decoder(model.result(), finder, grammar, beam, settings.weights, tagger.result(), self._fusion)
 
     @cached_property
     def _engine(self) -> str:

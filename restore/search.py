@@ -1,8 +1,8 @@
 """One search through one text, window by window.
 
-A search is a generator of blocks of windows, and what searches a window is a generator of requests to the model, which is
-sent the answers. So a caller can run several windows in step, of one text or of many, with their requests in one batch; and
-where the model can be asked in several ways at the same time, a part of the windows through each.
+A search is a generator of windows to begin, and what searches a window is a generator of requests to the model, which is sent
+the answers. So a caller can run several windows in step, of one text or of many, with their requests in one batch; and where
+the model can be asked in several ways at the same time, a part of the windows through each.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from restore.models.base import Expansion, LanguageModel, Request
 from restore.opinion import NOTHING, Tagging
 from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
-from restore.windows import Path, Span, breadth, opened, seam, sentence_cut, since_end, spans
+from restore.windows import Path, Span, breadth, opened, seam, second_block, sentence_cut, since_end, spans
 
 BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand there; choose among the alternatives"
 
@@ -86,17 +86,25 @@ class Search:
         """How many windows are searched in step, at most."""
         return breadth(self._tokens, self._decoder.model.window)
 
-    def run(self) -> Generator[list[Asking[_Found]], list[_Found], None]:
-        """Search the whole text: yield blocks of windows to search, and be sent what was found in each."""
+    def run(self) -> Generator[Begin, list[_Found], None]:
+        """Search the whole text: yield windows to search, and be sent what was found in those that are wanted."""
         window, tokens = self._decoder.model.window, self._tokens
         start, last = 0, False
+        coming: list[Span] = []  # the second block, of which some windows are begun beside the text's first
+        begun: list[Span] = []
         while not last:
             if window is None:
                 end = tokens.upto(sys.maxsize)
                 block = [Span(0, 0, end, end, end, True)]
+            elif coming:
+                block, coming = [replace(coming[0], start=start, own=start), *coming[1:]], []
             else:
                 block = spans(tokens, start, window, bool(self.steps) and any(opened(self.steps[-1])))
-            found = yield [self._searched(span) for span in block]
+                if start == 0 and not block[0].last:
+                    coming = second_block(tokens, window)
+            asked = [span for span in block if span not in begun]
+            begun = coming[1 : 1 + len(coming) // 2]
+            found = yield Begin({span: self._searched(span) for span in (*asked, *begun)}, block)
             start, last = self._join(block, found)
             self.restored = start
             kept = next((step.what.span for step in reversed(self.steps) if isinstance(step.what, Form)), 0)
@@ -311,6 +319,18 @@ class Search:
         return start - shown, "".join(reversed(texts))
 
 
+class Begin(NamedTuple):
+    """Windows to begin.
+
+    Attributes:
+        windows: them, each with what searches it; those that are wanted first.
+        wanted: what must be found before the text goes on. Some of it may have been begun before.
+    """
+
+    windows: dict[Span, Asking[_Found]]
+    wanted: Sequence[Span]
+
+
 class _Found(NamedTuple):
     """What the search of a window has found: see `Search`."""
 
@@ -400,30 +420,38 @@ class _Driven(Generic[Item]):
         self.breadth = 0 if search is None else search.breadth
         self.done = search is None
         self._running = None if search is None else search.run()
-        self._found: dict[int, _Found] = {}
+        self._found: dict[Span, _Found] = {}
+        self._wanted: Sequence[Span] = ()
+        self._later: dict[Span, Asking[_Found]] = {}
 
     def begin(self, streams: _Streams) -> None:
         """Begin the search, if there is one."""
         if self._running is not None:
-            self._block(streams, next(self._running))
+            self._go_on(streams, next(self._running))
 
-    def _block(self, streams: _Streams, block: list[Asking[_Found]]) -> None:
-        """Have a block of windows searched."""
-        self._found = {}
+    def _go_on(self, streams: _Streams, asked: Begin) -> None:
+        """Have windows searched."""
+        self._wanted = asked.wanted
+        windows = {**self._later, **asked.windows}
+        beside = [span for span in windows if span not in asked.wanted]
+        self._later = {}
+        if not streams.several:  # they would hold up what is waited for
+            self._later = {span: windows.pop(span) for span in beside}
+        for span, asking in windows.items():
+            urgent = len(beside) if span in asked.wanted else 0
+            streams.begin(asking, partial(self._tell, streams, span), 1 + urgent)
 
-        def found(number: int, one: _Found) -> None:
-            assert self._running is not None
-            self._found[number] = one
-            if len(self._found) == len(block):
-                try:
-                    after = self._running.send([self._found[at] for at in range(len(block))])
-                except StopIteration:
-                    self._running, self.done = None, True
-                else:
-                    self._block(streams, after)
-
-        for number, asking in enumerate(block):
-            streams.begin(asking, partial(found, number))
+    def _tell(self, streams: _Streams, span: Span, found: _Found) -> None:
+        """Take what was found in a window, and go on if that was all that is waited for."""
+        self._found[span] = found
+        if self._running is None or not all(one in self._found for one in self._wanted):
+            return
+        try:
+            asked = self._running.send([self._found.pop(one) for one in self._wanted])
+        except StopIteration:
+            self._running, self.done = None, True
+        else:
+            self._go_on(streams, asked)
 
 
 class _Window:
@@ -431,10 +459,12 @@ class _Window:
 
     Attributes:
         requests: what it asks for next; nothing once it is done.
+        weight: for how many windows it counts.
     """
 
-    def __init__(self, asking: Asking[_Found], found: Callable[[_Found], None]) -> None:
+    def __init__(self, asking: Asking[_Found], found: Callable[[_Found], None], weight: int = 1) -> None:
         self.requests: list[Request] = []
+        self.weight = weight
         self._asking = asking
         self._tell = found
         self.move(None)
@@ -467,14 +497,20 @@ class _Streams:
         if self._threads is not None:
             self._threads.shutdown()
 
-    def begin(self, asking: Asking[_Found], found: Callable[[_Found], None]) -> None:
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one."""
+        return len(self._streams) > 1
+
+    def begin(self, asking: Asking[_Found], found: Callable[[_Found], None], weight: int = 1) -> None:
         """Begin to search a window, through the stream that has the fewest.
 
         Args:
             asking: searches it.
             found: is told what was found.
+            weight: for how many windows it counts, so that others are kept away from one that is waited for.
         """
-        window = _Window(asking, found)
+        window = _Window(asking, found, weight)
         if window.requests:
             min(self._windows, key=_at_work).append(window)
 
@@ -502,7 +538,7 @@ class _Streams:
 
 
 def _at_work(windows: Sequence[_Window]) -> int:
-    return sum(bool(window.requests) for window in windows)
+    return sum(window.weight for window in windows if window.requests)
 
 
 def _requests(windows: Sequence[_Window]) -> list[Request]:

@@ -2,7 +2,8 @@
 
 The first window is short, so that the first prose is soon there. Then come blocks of windows, for some models of several
 that are searched in step. The first of a block goes on from the text restored before it; each other begins on its own, some
-tokens early, and the window before it goes on some tokens late:
+tokens early, and the window before it goes on some tokens late. So all but the first of the second block need not wait for the
+text's first window:
 
     tokens     ──────────────┬───────────────────┬──────────────────
     window 0   ──────────────┼─────┤
@@ -25,9 +26,9 @@ from restore.lattice.gaps import ENDED
 from restore.models.base import Window
 from restore.source import TokenStream
 
-LEAD = 32
+LEAD = 20
 """Input tokens by which a window begins early: what it finds there is thrown away."""
-TAIL = 18
+TAIL = 14
 """Input tokens by which a window goes on late."""
 EDGE = 6
 """The last of these are not to be trusted either."""
@@ -99,7 +100,27 @@ def spans(tokens: TokenStream, start: int, window: Window, inside: bool = False)
         return [Span(start, start, end, end, end, True)]
     if start == 0:
         return [_span(tokens, 0, 0, min(window.first, window.width), window.ahead, window)]
-    most = 1 if inside else window.parts
+    return _block(tokens, start, window, 1 if inside else window.parts)
+
+
+def second_block(tokens: TokenStream, window: Window) -> list[Span]:
+    """Return the windows after the first of a text that is no single window, as far as they can be known before it is searched.
+
+    The first of them is to begin where the text's first window is found to end; the others are right as they are. There are
+    none where one window is enough for the rest, or windows are so narrow that the others would begin within the text's first.
+
+    Args:
+        tokens: the input.
+        window: what the model takes.
+    """
+    first = min(window.first, window.width)
+    end = first + window.most
+    if window.width <= LEAD or tokens.upto(end + 1) <= end:
+        return []
+    return _block(tokens, first, window, window.parts)
+
+
+def _block(tokens: TokenStream, start: int, window: Window, most: int) -> list[Span]:
     rest = tokens.upto(start + most * window.width) - start
     whole = tokens.upto(start + rest + 1) == start + rest  # the block reaches the end of the text
     parts = min(most, -(-rest // window.width))

@@ -3,6 +3,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from threading import Barrier
 
@@ -22,6 +24,7 @@ from restore.models.network import Network, pack, unpack  # noqa: E402
 from restore.models.neural import MOST_PIECES, MOST_PREFIX, MOST_SOURCE, Embedding, NeuralModel, prompt_of  # noqa: E402
 from restore.models.pool import KEPT_ROUNDS, SLOT_STEP  # noqa: E402
 from restore.models.runs import forced_run  # noqa: E402
+from restore.perplexity import log_probability  # noqa: E402
 from restore.search import Search, drive_together  # noqa: E402
 from restore.source import TokenStream, read_source  # noqa: E402
 from restore.units import segment  # noqa: E402
@@ -74,6 +77,12 @@ def decoder(model):
     return Decoder(model, FormFinder(channel, lexicon), GapGrammar(channel, lexicon), 3, Weights())
 
 
+def noting(expand, seen, requests):
+    """Ask, and note the lanes that are asked about."""
+    seen.update(request.state.lane.serial for request in requests)
+    return expand(requests)
+
+
 def restored(decoder: Decoder, texts: list[str]) -> list[str]:
     """Search several texts in step, their requests in one batch; return what each became."""
     searches = [Search(decoder, TokenStream(read_source(text, decoder.finder.channel))) for text in texts]
@@ -103,6 +112,13 @@ class TestProtocol:
         (whole,) = model.expand([Request(model.begin(SOURCE, PREFIX), pieces, None, node, 1)])
         assert np.abs(np.array(whole.forms) - np.array(run.forms)).max() < 1e-4
         assert model.key(whole.state, None)[1:] == model.key(run.state, None)[1:]
+
+    @pytest.mark.parametrize("times", [1, 5])
+    def test_a_text_is_measured_in_runs(self, model, times):
+        """The sum of its pieces' log-probabilities, whether they fit in one run or not."""
+        text = PREFIX + TARGET * times
+        wanted = model.logprobs([], "", text)[:-1].sum()
+        assert log_probability(model, text) == pytest.approx(wanted, abs=1e-3)
 
     def test_the_source_is_read_both_ways(self, model, monkeypatch):
         """What a piece of the source is to the model depends on the pieces after it; that of the prefix does not."""
@@ -310,6 +326,25 @@ class TestStreams:
             meeting(stream)
         assert all(restored(Decoder(model, decoder.finder, decoder.grammar, 3, Weights()), TEXTS[:2]))
         assert len(met) == 2
+
+    def test_later_windows_are_begun_beside_the_first_and_keep_away_from_it(self, decoder):
+        """One stream is the first window's alone; the prose that comes first is the same."""
+        model = NeuralModel.open(TINY, 2)
+        lanes = [set(), set()]
+        for stream, seen in zip(model.streams, lanes, strict=True):
+            stream.expand = partial(noting, stream.expand, seen)
+        tokens = TokenStream(read_source(" ".join(TEXTS * 20), decoder.finder.channel))
+        begun, texts = [], []
+
+        def done(search):
+            begun.append([len(seen) for seen in lanes])
+            texts.append("".join(step.text for step in search.steps))
+
+        search = Search(Decoder(model, decoder.finder, decoder.grammar, 3, Weights()), tokens, done)
+        drive_together([search], model)
+        assert begun[0] == [1, 2]
+        assert sum(begun[1]) == 5  # the first and a block of four
+        assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
 
     def test_an_error_in_one_window_ends_the_rest(self, decoder):
         model = NeuralModel.open(TINY, 2)

@@ -12,7 +12,7 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place, Position
 from restore.models.base import Window
 from restore.source import TokenStream, read_source
-from restore.windows import LEAD, Path, Span, breadth, seam, since_end, spans
+from restore.windows import LEAD, Path, Span, breadth, seam, second_block, since_end, spans
 
 WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=40, parts=4)
 
@@ -60,6 +60,18 @@ def test_a_model_that_takes_any_text_whole_has_one_window() -> None:
 def test_a_short_text_is_one_window() -> None:
     assert len(spans(stream(WINDOW.most), 0, WINDOW)) == 1
     assert not spans(stream(WINDOW.most + 1), 0, WINDOW)[0].last
+
+
+@pytest.mark.parametrize("number", [176, 200, 260, 479, 480, 481, 1000])
+def test_the_second_block_is_known_before_the_first_window_is_searched(number: int) -> None:
+    first, block = cut(number, WINDOW)[:2]
+    assert second_block(stream(number), WINDOW) == block
+    assert all(span.start >= first[0].upto for span in block)
+
+
+def test_nothing_is_begun_beside_a_first_window_where_nothing_can_be() -> None:
+    assert second_block(stream(175), WINDOW) == []  # one window is enough for the rest
+    assert second_block(stream(1000), Window(2, LEAD, 2, parts=3)) == []  # the first may well reach into the next
 
 
 def test_no_window_begins_on_its_own_inside_what_is_open() -> None:
