@@ -38,7 +38,8 @@ VARIABLE = "RESTORE_ENGINE"
 Model = TypeVar("Model")
 _OPEN: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
 _OPENING: dict[tuple[Any, ...], RLock] = {}
-_LOCK = Lock()
+"""For each model, what whoever opens it holds: it is opened once, and others beside it."""
+_OPENING_LOCK = Lock()
 
 NO_RUNTIME = "the neural engine needs the package {name!r}, which is not installed; install it: pip install {name}"
 NO_HF_RUNTIME = (
@@ -182,9 +183,9 @@ def _shared(opener: Callable[[Path], Model], path: Path) -> Model:
         key = (opener, path.resolve(), times)
     except OSError:
         return opener(path)  # which says what is wrong
-    with _LOCK:
+    with _OPENING_LOCK:
         opening = _OPENING.setdefault(key, RLock())
-    with opening:  # others are opened meanwhile
+    with opening:
         if (found := _OPEN.get(key)) is None:
             found = _OPEN[key] = opener(path)
     return found
