@@ -24,7 +24,7 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place, Position, Side
 from restore.lexicon import default_lexicon
 from restore.models.network import SCALE, pack
-from restore.models.tagger import MOST_ROW, Tagger, floats
+from restore.models.tagger import MOST_ROW, Tagger, unpacked
 from restore.opinion import (
     CONTEXT,
     NOTHING,
@@ -50,18 +50,27 @@ WEIGHTS = TagWeights(mark=0.5, first=0.3, last=0.3, held=0.1, edit=0.5, case=0.5
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("out" + SCALE, 3e38), ("out" + SCALE, float("nan")), ("out.bias", float("inf")), ("out.bias", float("nan"))],
-)
+    [
+        ("gap" + SCALE, 3e38), ("gap" + SCALE, float("nan")), ("0.out" + SCALE, 3e38), ("0.out" + SCALE, float("nan")),
+        ("0.out.bias", float("inf")), ("0.out.bias", float("nan")),
+    ],
+)  # fmt: skip
 def test_numbers_that_are_none_are_refused(name: str, number: float) -> None:
+    matrix = np.array([[100, -100], [3, 7]], np.int8)
     arrays = {
-        "out": pack(np.array([[100, -100], [3, 7]], np.int8)),
-        "out" + SCALE: np.array([[0.1, 0.2]], np.float32),
-        "out.bias": np.zeros(2, np.float32),
+        "gap": pack(matrix),
+        "gap" + SCALE: np.array([[0.1, 0.2]], np.float32),
+        "0.out": pack(matrix),
+        "0.out" + SCALE: np.array([0.1, 0.2], np.float32),
+        "0.out.bias": np.zeros(2, np.float32),
     }
-    assert np.allclose(floats(arrays)["out"], [[10, -20], [0.3, 1.4]])
+    made = unpacked(arrays)
+    assert np.allclose(made["gap"], [[10, -20], [0.3, 1.4]])
+    assert (made["0.out"] == matrix).all()
+    assert (made["0.out" + SCALE] == arrays["0.out" + SCALE]).all()
     arrays[name].flat[-1] = number
-    with pytest.raises(ValueError, match="weight 'out"):
-        floats(arrays)
+    with pytest.raises(ValueError, match=f"weight '{name.removesuffix(SCALE)}"):
+        unpacked(arrays)
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,13 @@ pytest.importorskip("onnx")
 from click.testing import CliRunner  # noqa: E402
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers  # noqa: E402
 
+from restore.channel import get_channel  # noqa: E402
 from restore.cli.main import group  # noqa: E402
 from restore.errors import RestoreError  # noqa: E402
 from restore.models.tagger import Tagger  # noqa: E402
 from restore.training.tagger import train  # noqa: E402
 from restore.training.tagger_network import Network, read_base  # noqa: E402
-from restore.training.tagger_rows import ROW, RowMaker, name_tags  # noqa: E402
+from restore.training.tagger_rows import ROW, Batch, RowMaker, name_tags  # noqa: E402
 
 DOCUMENT = "\n".join(
     [
@@ -51,32 +52,60 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def mpnet(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mpnet")
+    made = json.loads((base / "tokenizer.json").read_text())
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", *made["model"]["vocab"], "<mask>"]
+    made["model"]["vocab"] = {piece: number for number, piece in enumerate(pieces)}
+    (folder / "tokenizer.json").write_text(json.dumps(made))
+    torch.manual_seed(4)
+    config = transformers.MPNetConfig(
+        vocab_size=len(pieces), hidden_size=48, intermediate_size=64, num_hidden_layers=3, num_attention_heads=12,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, max_position_embeddings=514, layer_norm_eps=1e-12,
+    )  # fmt: skip
+    transformers.MPNetModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("corpus") / "daily-00.txt"
     path.write_text(f"{DOCUMENT}\n%%%\n" * 3, encoding="utf-8")
     return path
 
 
-def test_the_network_is_the_bert(base: Path) -> None:
-    weights, tokenizer, _, _ = read_base(base)
-    network = Network(weights, OUTPUTS)
-    maker = RowMaker(tokenizer, ["", "?", "the", "of", "and"], ["?", "=", "-+s"])
-    from restore.channel import get_channel
-
+def read(network: Network, base: Path) -> tuple[Batch, torch.Tensor]:
+    """Return two rows and what the network makes of their tokens."""
+    maker = RowMaker(read_base(base).tokenizer, ["", "?", "the", "of", "and"], ["?", "=", "-+s"])
     batch = maker.batch([maker.row(DOCUMENT, get_channel("nltk").tokens(DOCUMENT), start) for start in (0, 7)])
     seen: list[torch.Tensor] = []
     network._linear = lambda x, name, plain=network._linear: (seen.append(x) if name == "token" else None, plain(x, name))[1]
-    network(batch)
+    with torch.no_grad():
+        network(batch)
+    return batch, seen[0]
+
+
+def test_the_network_is_the_bert(base: Path) -> None:
+    batch, seen = read(Network(read_base(base).encoders[0], OUTPUTS), base)
     bert = transformers.BertModel.from_pretrained(base, add_pooling_layer=False)
     with torch.no_grad():
         wanted = bert(batch.pieces, attention_mask=(batch.pieces != 0).long()).last_hidden_state.flatten(0, 1)[batch.heads]
-    torch.testing.assert_close(seen[0], wanted, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(seen, wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_the_network_is_the_mpnet_up_to_a_layer(mpnet: Path) -> None:
+    batch, seen = read(Network(read_base(mpnet, layers=2).encoders[0], OUTPUTS), mpnet)
+    model = transformers.MPNetModel.from_pretrained(mpnet, add_pooling_layer=False).eval()
+    pieces = batch.pieces + 4
+    for ours, theirs in ((0, 1), (2, 0), (3, 2)):  # [PAD], [CLS] and [SEP]
+        pieces[batch.pieces == ours] = theirs
+    with torch.no_grad():
+        wanted = model(pieces, attention_mask=(batch.pieces != 0).long(), output_hidden_states=True).hidden_states[2]
+    torch.testing.assert_close(seen, wanted.flatten(0, 1)[batch.heads], rtol=1e-3, atol=1e-4)
 
 
 def test_rows_are_full_and_tags_fit(base: Path) -> None:
-    from restore.channel import get_channel
-
-    _, tokenizer, _, _ = read_base(base)
+    tokenizer = read_base(base).tokenizer
     maker = RowMaker(tokenizer, ["", "?", "the", "of"], ["?", "=", "-+s"])
     tokens = get_channel("nltk").tokens(DOCUMENT)
     row = maker.row(DOCUMENT, tokens, 3)
@@ -122,11 +151,62 @@ def test_the_base_keeps_its_share(base: Path, corpus: Path, tmp_path: Path) -> N
     train([corpus], tmp_path / "base", base=base, **options)
     for keep in (0.0, 0.5, 1.0):
         train([corpus], tmp_path / str(keep), base=tmp_path / "base", keep=keep, **options)
-    before, new, half, old = (read_base(tmp_path / name)[0]["0.up"] for name in ("base", "0.0", "0.5", "1.0"))
-    step = before.abs().max() / 100  # weights are rounded
-    assert (new - before).abs().max() > 5 * step
-    torch.testing.assert_close(half, (new + before) / 2, rtol=0, atol=float(2 * step))
-    torch.testing.assert_close(old, before, rtol=0, atol=float(step))
+    before, new, half, old = (read_base(tmp_path / name).encoders[-1]["gap"] for name in ("base", "0.0", "0.5", "1.0"))
+    assert (new - before).abs().max() > 1e-3
+    torch.testing.assert_close(half, (new + before) / 2)
+    torch.testing.assert_close(old, before)
+
+
+def test_encoders_side_by_side(base: Path, mpnet: Path, corpus: Path, tmp_path: Path) -> None:
+    """A new encoder learns from a tagger, and their logits' mean is what the bundle of both says."""
+    options = {"channels": {"nltk": 1}, "gaps": 1500, "learning_rate": 1e-2, "report": lambda line: None}
+    train([corpus], tmp_path / "one", base=base, **options)
+    train([corpus], tmp_path / "both", base=mpnet, layers=2, teacher=tmp_path / "one", join=True, levels=(63, 40), **options)
+    train([corpus], tmp_path / "alone", base=mpnet, layers=2, teacher=tmp_path / "one", **options)
+    tokens = ["minister", "health", "resigned", "monday", "nobody", "surprised"]
+    one, both, alone = (Tagger.open(tmp_path / name).tag(tokens) for name in ("one", "both", "alone"))
+    mean = one.first + alone.first
+    np.testing.assert_allclose(
+        both.first - both.first[:, :1], (mean - mean[:, :1]) / 2, atol=0.05 * float(np.abs(mean - mean[:, :1]).max())
+    )
+    np.testing.assert_allclose(both.held, (one.held + alone.held) / 2, atol=0.05 * float(np.abs(mean).max()))
+    first = read_base(tmp_path / "one").encoders[0]
+    train([corpus], tmp_path / "on", base=tmp_path / "both", **options)
+    kept, trained = read_base(tmp_path / "on").encoders
+    step = float(first["0.up"].abs().max()) / 25
+    torch.testing.assert_close(kept["0.up"], first["0.up"], rtol=0, atol=step)
+    assert not torch.allclose(trained["0.up"], read_base(tmp_path / "both").encoders[1]["0.up"], atol=1e-4)
+
+
+def test_a_teacher_has_the_pieces_of_the_base(base: Path, mpnet: Path, corpus: Path, tmp_path: Path) -> None:
+    options = {"channels": {"nltk": 1}, "gaps": 300, "report": lambda line: None}
+    with pytest.raises(RestoreError, match="no tagger"):
+        train([corpus], tmp_path / "out", base=mpnet, teacher=base, **options)
+    train([corpus], tmp_path / "one", base=base, **options)
+    other = tmp_path / "other"
+    other.mkdir()
+    for file in mpnet.iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    made = json.loads((other / "tokenizer.json").read_text())
+    made["model"]["vocab"]["<mask>x"] = made["model"]["vocab"].pop("##9")
+    (other / "tokenizer.json").write_text(json.dumps(made))
+    with pytest.raises(RestoreError, match="other pieces"):
+        train([corpus], tmp_path / "out", base=other, teacher=tmp_path / "one", **options)
+
+
+def test_options_that_do_not_go_together(base: Path, corpus: Path, tmp_path: Path) -> None:
+    options = {"channels": {"nltk": 1}, "gaps": 300, "report": lambda line: None}
+    with pytest.raises(RestoreError, match="needs a teacher"):
+        train([corpus], tmp_path / "out", base=base, join=True, **options)
+    with pytest.raises(RestoreError, match="2 levels for 1 encoders"):
+        train([corpus], tmp_path / "out", base=base, levels=(10, 10), **options)
+    for name, seed in (("one", 1), ("two", 2)):
+        train([corpus], tmp_path / name, base=base, seed=seed, **options)
+    card = json.loads((tmp_path / "two" / "card.json").read_text())
+    card["words"][2:4] = reversed(card["words"][2:4])
+    (tmp_path / "two" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(RestoreError, match="other tags"):
+        train([corpus], tmp_path / "out", base=tmp_path / "one", teacher=tmp_path / "two", **options)
 
 
 def test_runs_beside_each_other_are_averaged(base: Path, corpus: Path, tmp_path: Path) -> None:
@@ -134,12 +214,11 @@ def test_runs_beside_each_other_are_averaged(base: Path, corpus: Path, tmp_path:
     train([corpus], tmp_path / "base", base=base, **options)
     for seed in (1, 2):
         train([corpus], tmp_path / str(seed), base=tmp_path / "base", seed=seed, **options)
-    first, second = (read_base(tmp_path / name)[0]["0.up"] for name in "12")
+    first, second = (read_base(tmp_path / name).encoders[-1]["gap"] for name in "12")
     train([corpus], tmp_path / "2", base=tmp_path / "base", seed=2, beside=[tmp_path / "1"], **options)  # no step more
-    mean = read_base(tmp_path / "2")[0]["0.up"]
-    step = max(first.abs().max(), second.abs().max()) / 100  # weights are rounded
-    assert (first - second).abs().max() > 5 * step
-    torch.testing.assert_close(mean, (first + second) / 2, rtol=0, atol=float(2 * step))
+    mean = read_base(tmp_path / "2").encoders[-1]["gap"]
+    assert (first - second).abs().max() > 1e-3
+    torch.testing.assert_close(mean, (first + second) / 2)
     training = json.loads((tmp_path / "2" / "card.json").read_text())["training"]
     assert [run["seed"] for run in training["beside"]] == [1]
     with pytest.raises(RestoreError, match="another --seed"):

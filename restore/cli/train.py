@@ -203,7 +203,8 @@ def neural(
 @click.option(
     "--base",
     type=click.Path(path_type=Path),
-    help="What to go on from: a folder with a BERT in safetensors, or a tagger. Without it, the tagger that comes with restore.",
+    help="What to go on from: a folder with a BERT or an MPNet in safetensors, or a tagger. Without it, the tagger that comes "
+    "with restore.",
 )
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True),
@@ -224,6 +225,17 @@ def neural(
     "--beside", multiple=True, type=click.Path(path_type=Path),
     help="The folder of a run with another --seed and all else the same, on another core, say: average the two in the end.",
 )  # fmt: skip
+@click.option("--layers", type=click.IntRange(min=1), help="Keep so many of the base's layers, from the lowest.")
+@click.option(
+    "--teacher", type=click.Path(path_type=Path),
+    help="A tagger with the base's vocabulary: have its tags, and learn from what it holds of the text as well.",
+)  # fmt: skip
+@click.option("--join", is_flag=True, help="Put the teacher's encoders beside the new one, as they are.")
+@click.option(
+    "--levels", type=click.IntRange(1, 63), multiple=True,
+    help="The largest integer that weights are rounded to in the end, once for each encoder: fewer take less room.",
+)  # fmt: skip
+@click.option("--rows", type=click.IntRange(min=1), default=24, show_default=True, help="Rows of 160 pieces in a step.")
 def tagger(
     files: tuple[Path, ...],
     out: Path,
@@ -238,6 +250,11 @@ def tagger(
     restart: bool,
     keep: float,
     beside: tuple[Path, ...],
+    layers: int | None,
+    teacher: Path | None,
+    join: bool,
+    levels: tuple[int, ...],
+    rows: int,
 ) -> None:
     """Train a tagger, which reads the stripped text on both sides of each gap and advises the search.
 
@@ -252,7 +269,9 @@ def tagger(
     train(
         files, out, base=base or resources_folder() / "tagger", held_out=held_out, minutes=minutes, gaps=gaps, seed=seed,
         learning_rate=learning_rate, channels=_weights(channels, option="--channel") or None, weights=_weights(weights) or None,
-        keep=keep, beside=beside, resume=not restart, report=lambda line: click.echo(line, err=True),
+        keep=keep, beside=beside, layers=layers, teacher=teacher, join=join, levels=levels, rows=rows,
+        resume=not restart,
+        report=lambda line: click.echo(line, err=True),
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
-"""The tagger: a small encoder that reads the stripped text on both sides of each gap, and says what it takes it to hold.
+"""The tagger: small encoders that read the stripped text on both sides of each gap, and say what they take it to hold.
 
 The language model writes from left to right, and a search drops what looks bad so far; the tagger has read what follows. The
-decoder adds the two opinions up (`restore.opinion`). It is a BERT (Devlin et al. 2019) with a layer for gaps
-and one for tokens on top; `restore.training.tagger` says how it is trained.
+decoder adds the two opinions up (`restore.opinion`). An encoder is a BERT (Devlin et al. 2019) or an MPNet (Song et al. 2020)
+with a layer for gaps and one for tokens on top; where there are several, the mean of their logits counts.
+`restore.training.tagger` says how they are trained.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from restore.tensors import map_tensors
 Floats = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]
 
-FORMAT, VERSION = "restore-tagger", 1
+FORMAT, VERSION = "restore-tagger", 2
 GRAPH, TOKENIZER, WEIGHTS = "graph.onnx", "tokenizer.json", "weights.safetensors"
 BEGIN, END = "[CLS]", "[SEP]"
 
 EMBEDDING = "words"
 """The weight that holds the vectors of pieces."""
+LAYERED = ("qkv", "out", "up", "down")
+"""The last parts of the names of weights that the graph takes as integers: the matrices of layers."""
 MOST_NUMBERS = 1 << 26
 """Numbers of all weights together, beyond which they are none of ours."""
 HIGHEST_SCALE = 1e6
@@ -65,9 +68,13 @@ class Tagger:
         Raises:
             ValueError: they do not fit together.
         """
-        self._scale = np.array(arrays[EMBEDDING + SCALE])  # a copy: a view would keep the whole mapped file in memory
-        self._table = integers(EMBEDDING, arrays[EMBEDDING], self._scale)
-        constants = floats({name: array for name, array in arrays.items() if not name.startswith(EMBEDDING)})
+        self._tables: list[tuple[str, npt.NDArray[np.int8], Array]] = []
+        while (name := prefix_of(len(self._tables)) + EMBEDDING) in arrays or not self._tables:
+            scale = np.array(arrays[name + SCALE])  # a copy: a view would keep the whole mapped file in memory
+            table = integers(name, arrays[name], scale)
+            self._tables.append((f"{prefix_of(len(self._tables))}x", table, scale))
+        tables = {name for number in range(len(self._tables)) for name in _with_scale(prefix_of(number) + EMBEDDING)}
+        constants = unpacked({name: array for name, array in arrays.items() if name not in tables})
         # It runs seldom: what a run needs is given back in between.
         self._session, self._held = open_session(graph, constants, threads, arena=False)
         tokenizer.no_padding()
@@ -80,7 +87,7 @@ class Tagger:
             raise ValueError("it lacks a tag that stands for the others")
         self._begin, self._end = ends_of(tokenizer)
         self._pieces = lru_cache(maxsize=1 << 15)(self._encoded)
-        if tokenizer.get_vocab_size() > len(self._table):
+        if tokenizer.get_vocab_size() > min(len(table) for _, table, _ in self._tables):
             raise ValueError("the tokenizer is not the model's")
         tried = self.tag([NO_WORD])
         for name, known in (("marks", Mark), ("first", self.words), ("last", self.words), ("held", self.words),
@@ -135,12 +142,26 @@ class Tagger:
         stop = len(tokens) if stop is None else stop
         numbers = np.array(row, np.int64)
         feeds = {
-            "x": self._table[numbers] * self._scale[numbers],
+            **{name: table[numbers] * scale[numbers] for name, table, scale in self._tables},
             "order": np.arange(len(row), dtype=np.int64),
             "before": np.array(tails[start:stop], np.int64),
             "after": np.array(heads[start:stop], np.int64),
         }
         return Tags(*self._session.run(None, feeds))
+
+
+def prefix_of(number: int) -> str:
+    """Return what the names of an encoder's weights begin with."""
+    return f"e{number}." if number else ""
+
+
+def is_layered(name: str) -> bool:
+    """Tell whether a weight is the matrix of a layer."""
+    return name.rpartition(".")[2] in LAYERED
+
+
+def _with_scale(name: str) -> tuple[str, str]:
+    return (name, name + SCALE)
 
 
 def ends_of(tokenizer: Tokenizer) -> tuple[int, int]:
@@ -153,6 +174,24 @@ def ends_of(tokenizer: Tokenizer) -> tuple[int, int]:
     if begin is None or end is None:
         raise ValueError(f"the tokenizer lacks {BEGIN} or {END}")
     return begin, end
+
+
+def unpacked(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return weights as the graph takes them, from what a bundle stores: the matrices of layers as integers, others as floats.
+
+    Raises:
+        ValueError: they cannot be unpacked.
+    """
+    layered = [name for name in arrays if is_layered(name) and name + SCALE in arrays]
+    taken = {full for name in layered for full in _with_scale(name)}
+    made = floats({name: array for name, array in arrays.items() if name not in taken})
+    room = MOST_NUMBERS - sum(array.size for array in made.values())
+    for name in layered:
+        scale = np.array(arrays[name + SCALE])
+        made[name] = integers(name, arrays[name], scale[None], room)
+        made[name + SCALE] = scale
+        room -= made[name].size
+    return made
 
 
 def floats(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -184,7 +184,9 @@ def _error_factor(moment: Array) -> npt.NDArray[np.float32]:
     return np.linalg.cholesky(np.linalg.inv(damped)).T.astype(np.float32)
 
 
-def int8_linear(weights: Mapping[str, Rounded]) -> Callable[[Builder, str, str, Array], str]:
+def int8_linear(
+    weights: Mapping[str, Rounded], normed: Sequence[str] = NORMED
+) -> Callable[[Builder, str, str, Array], str]:
     """Return how to multiply by rounded weights: each row of x is divided by its largest, rounded, and so multiplied.
 
     A row of zeros becomes 0 / 0, then some integers, and with the last product zeros again. What comes from a norm needs no
@@ -194,13 +196,14 @@ def int8_linear(weights: Mapping[str, Rounded]) -> Callable[[Builder, str, str, 
 
     Args:
         weights: the rounded weights, by the names they have in the graph.
+        normed: the kinds of weights whose inputs come from a norm and were turned.
     """
 
     def linear(builder: Builder, x: str, name: str, weight: Array) -> str:
         step = builder.constant("x_step", np.array(1 / _ACTIVATION_LEVELS, np.float32))
         zero = builder.constant("x_zero", np.array(_ACTIVATION_ZERO, np.uint8))
         factors = builder.constant(name, weights[name].integers), builder.constant(name + SCALE, weights[name].scales)
-        if name.rpartition(".")[2] in NORMED:
+        if name.rpartition(".")[2] in normed:
             step = builder.constant("normed_step", np.array(REACH / _ACTIVATION_LEVELS, np.float32))
             integers = builder.op("QuantizeLinear", x, step, zero)
             return str(_product(builder, integers, step, zero, *factors))

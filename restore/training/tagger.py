@@ -1,7 +1,7 @@
 """Train the tagger: an encoder that reads stripped text and says of each gap what it held (`restore.tags`).
 
-A BERT, such as MiniLM (Wang et al. 2020), with a layer for gaps, which reads the last piece before each and the first after
-it, and one for tokens.
+A BERT, such as MiniLM (Wang et al. 2020), or an MPNet (Song et al. 2020), with a layer for gaps, which reads the last piece
+before each and the first after it, and one for tokens.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from restore.training.pairs import (
     read_sources,
 )
 from restore.training.tagger_export import export
-from restore.training.tagger_network import Network, losses, read_base
+from restore.training.tagger_network import Network, agreed, lessons, losses, moments, read_base, read_teacher
 from restore.training.tagger_rows import IGNORED, Batch, Row, RowMaker, name_tags
 
 CHANNEL_SHARES: Mapping[str, float] = {
@@ -54,15 +54,24 @@ CHANNEL_SHARES: Mapping[str, float] = {
 }  # fmt: skip
 ROWS = 24
 """Rows of a step."""
+ADDED_RATE = 5.0
+"""How much faster the layers that the base had not are learnt."""
+TAUGHT = 0.6
+"""A teacher's share of what is learnt in the beginning; it falls to nothing by the end."""
 LOSS_WEIGHTS = {"marks": 1.5, "first": 1.0, "last": 0.7, "held": 0.5, "edits": 0.7, "cases": 0.7}
 FINAL_RATE, CLIP, BETAS, WEIGHT_DECAY, WARM_UP = 0.05, 1.0, (0.9, 0.98), 0.01, 100
 SAVE_SECONDS, MEASURE_STEPS, AVERAGE = 300.0, 200, 0.995
+SAMPLE = 64
+"""Rows, at least, by which it is decided how weights are rounded."""
 HELD_OUT = 80
 """Documents that are measured on, at most."""
 
 ABOUT = "An encoder that reads stripped English and says what each gap held, and how each token was spelt."
 
 OTHER_BESIDE = "{folder}: holds a run of another {what}; runs that are averaged must differ in nothing but their seeds"
+NO_TEACHER = "training: joining needs a teacher, whose encoders the new one is to stand beside"
+OTHER_TAGS = "{path}: a tagger of other tags than the base's; give one that the base was made from, or none"
+OTHER_LEVELS = "training: {given} levels for {encoders} encoders; give one for each, or none"
 NO_RUN = "{path}: cannot be read ({error}); give the folder of a run"
 SAME_SEED = "{folder}: holds a run with the same seed, {seed}, which saw the same rows; give each run another --seed"
 
@@ -84,6 +93,11 @@ def train(
     weights: Mapping[str, float] | None = None,
     keep: float = 0.0,
     beside: Sequence[Path] = (),
+    layers: int | None = None,
+    teacher: Path | None = None,
+    join: bool = False,
+    rows: int = ROWS,
+    levels: Sequence[int] = (),
     resume: bool = True,
     report: Callable[[str], None] = print,
 ) -> Path:
@@ -92,7 +106,8 @@ def train(
     Args:
         files: corpus files, documents closed by a line %%%.
         out: the folder; what the run needs to go on is in `out/checkpoint`.
-        base: a folder with a BERT in safetensors and its tokenizer, or a tagger.
+        base: a folder with a BERT or an MPNet in safetensors and its tokenizer, or a tagger, whose last encoder is trained
+            on; others stay as they are.
         held_out: a corpus file whose odd-numbered documents are measured on.
         minutes: how long to train, stops not counted.
         gaps: on how many gaps to train; one of the two must be given, and only this one is repeatable.
@@ -105,15 +120,23 @@ def train(
         beside: folders of runs with other seeds from the same base, ended or not, whose weights are averaged with this run's in
             the end: cores that train apart waste nothing on each other, and such a mean is better than its parts (Wortsman et
             al. 2022, "Model soups").
+        layers: how many of the base's layers to keep, from the lowest; all if not given.
+        teacher: a tagger of the same pieces. The run has its tags, and learns what it holds of each gap and token besides what
+            the text had (Hinton et al. 2015, "Distilling the knowledge in a neural network").
+        join: put the teacher's encoders into the bundle before the one that is trained, as they are.
+        rows: rows of a step.
+        levels: the largest integer that each encoder's weights are rounded to in the end; 63 if not given.
         resume: go on from what a stopped run left in `out`; else begin anew.
         report: called with lines to show.
 
     Raises:
-        RestoreError: a file cannot be used, neither `minutes` nor `gaps` is given, or the run in `out` or one beside it
-            was begun with others.
+        RestoreError: a file cannot be used, neither `minutes` nor `gaps` is given, options do not go together, or the run in
+            `out` or one beside it was begun with others.
     """
     if not (minutes or gaps):
         raise RestoreError("training: say how long: a number of minutes, or of gaps")
+    if join and teacher is None:
+        raise RestoreError(NO_TEACHER)
     folder = out / "checkpoint"
     folder.mkdir(parents=True, exist_ok=True)
     documents = read_sources(files)
@@ -125,8 +148,21 @@ def train(
         seed=seed,
     )
     torch.manual_seed(seed)
-    known, tokenizer, words, edits = read_base(base)
-    facts = {**facts_of(source), "seed": seed, "base": base.name}
+    found = read_base(base, layers)
+    *others, known = found.encoders
+    tokenizer, words, edits = found.tokenizer, found.words, found.edits
+    facts = {**facts_of(source), "seed": seed, "base": base.name, "layers": layers, "rows": rows}
+    teachers: list[Network] = []
+    if teacher is not None:
+        teaching = read_teacher(teacher, tokenizer)
+        if words and (words, edits) != (teaching.words, teaching.edits):
+            raise RestoreError(OTHER_TAGS.format(path=teacher))
+        words, edits = teaching.words, teaching.edits
+        teachers = [Network(weights, {}).requires_grad_(False) for weights in teaching.encoders]
+        others = teaching.encoders if join else others
+        facts["teacher"] = teacher.name
+    if levels and len(levels) != len(others) + 1:
+        raise RestoreError(OTHER_LEVELS.format(given=len(levels), encoders=len(others) + 1))
     going_on = resume and (folder / STATE).exists()
     if going_on:
         check_same_run(folder, facts)
@@ -139,18 +175,21 @@ def train(
     (folder / TAGS).write_text(json.dumps([words, edits]), encoding="utf-8")
     maker = RowMaker(tokenizer, words, edits)
     outputs = {"marks": len(Mark), "cases": len(Case), "edits": len(edits)} | dict.fromkeys(("first", "last", "held"), len(words))
-    run = Run(Network(known, outputs), maker, source, folder, seed, learning_rate, minutes, gaps, report)
+    run = Run(Network(known, outputs), maker, source, folder, seed, learning_rate, minutes, gaps, report, teachers, rows)
     run.progress.facts = facts
     run.progress.seed = seed
     if held_out is not None:
         run.held_out = _held_out(maker, held_out)
-    others = [_beside(path / "checkpoint", facts, [words, edits]) for path in beside]
+    theirs = [_beside(path / "checkpoint", facts, [words, edits]) for path in beside]
     run.train()
     if beside:
         run.join([path / "checkpoint" for path in beside])
     if keep:
         run.mix(known, keep)
-    final = {name: run.network.weight(name).detach().numpy() for name in run.network.names}
+    if others:
+        run.put_beside([Network(weights, {}).requires_grad_(False) for weights in others])
+    final = [*others, {name: run.network.weight(name).detach() for name in run.network.names}]
+    sample = [batch for number in range(SAMPLE // rows + 1) for batch in run.batches(number)]
     card = {
         "about": ABOUT,
         "command": "restore train tagger FILES -o OUT --base BASE",
@@ -162,11 +201,12 @@ def train(
             "minutes": round(run.progress.seconds / 60),
             "seed": seed,
             "kept": keep,
-            **({"beside": [{"gaps": other.targets, "seed": other.seed} for other in others]} if others else {}),
+            **({"beside": [{"gaps": other.targets, "seed": other.seed} for other in theirs]} if theirs else {}),
             "held_out": run.measured,
         },
     }
-    export(final, run.network.layers, tokenizer, words, edits, out, card)
+    arrays = [{name: value.numpy() for name, value in weights.items()} for weights in final]
+    export(arrays, [moments(weights, sample) for weights in final], tokenizer, words, edits, out, card, levels)
     return out
 
 
@@ -213,6 +253,8 @@ class Run:
     minutes: float | None
     gaps: int | None
     say: Callable[[str], None]
+    teachers: Sequence[Network] = ()
+    rows: int = ROWS
     held_out: list[Batch] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
     measured: dict[str, float] = field(default_factory=dict)
@@ -220,12 +262,15 @@ class Run:
     def __post_init__(self) -> None:
         self.parameters: list[Tensor] = [value for value in self.network.parameters() if value.requires_grad]
         self.averaged = [value.detach().clone() for value in self.parameters]
+        added = {id(self.network.get_parameter(name)) for name in self.network.added}
         groups = [
-            {"params": [p for p in self.parameters if p.dim() > 1], "weight_decay": WEIGHT_DECAY},
-            {"params": [p for p in self.parameters if p.dim() <= 1], "weight_decay": 0.0},
+            {"params": found, "weight_decay": decay, "speed": speed}
+            for large, decay in ((True, WEIGHT_DECAY), (False, 0.0))
+            for new, speed in ((False, 1.0), (True, ADDED_RATE))
+            if (found := [p for p in self.parameters if (p.dim() > 1) == large and (id(p) in added) == new])
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
-        self.workers = min(available_threads(), ROWS)
+        self.workers = min(available_threads(), self.rows)
 
     @property
     def done(self) -> float:
@@ -235,8 +280,8 @@ class Run:
 
     def batches(self, number: int) -> list[Batch]:
         """Make the batches of a step, one a worker."""
-        shares = [range(at, ROWS, self.workers) for at in range(self.workers)]
-        return [self.maker.batch([self.row(number * ROWS + at) for at in share]) for share in shares]
+        shares = [range(at, self.rows, self.workers) for at in range(self.workers)]
+        return [self.maker.batch([self.row(number * self.rows + at) for at in share]) for share in shares]
 
     def row(self, number: int) -> Row:
         """Make row `number`, which depends on the seed and it alone.
@@ -305,14 +350,26 @@ class Run:
         self.measured = self.measure()
         self.say(f"mixed with the base  held out: {_losses(self.measured)}")
 
+    def put_beside(self, others: Sequence[Network]) -> None:
+        """Measure the network's opinions beside those of other encoders."""
+        self.measured = self.measure([*others, self.network])
+        self.say(f"beside the other encoders  held out: {_losses(self.measured)}")
+
     def step(self, pool: ThreadPoolExecutor, batches: Sequence[Batch], gaps: int) -> dict[str, float]:
         """Make one step; return the mean losses before it."""
 
         def gradient(batch: Batch) -> tuple[dict[str, float], tuple[Tensor, ...]]:
             torch.set_num_threads(1)
-            found = losses(self.network, batch)
-            total = sum((LOSS_WEIGHTS[name] * loss for name, loss in found.items()), torch.zeros(()))
-            parts = {name: float(loss.detach()) for name, loss in found.items()}
+            found = self.network(batch)
+            wanted = losses(found, batch)
+            parts = {name: float(loss.detach()) for name, loss in wanted.items()}
+            if self.teachers:
+                with torch.no_grad():
+                    taught = agreed(self.teachers, batch)
+                share = TAUGHT * (1 - self.done)
+                for name, loss in lessons(found, taught, batch).items():
+                    wanted[name] = (1 - share) * wanted[name] + share * loss
+            total = sum((LOSS_WEIGHTS[name] * loss for name, loss in wanted.items()), torch.zeros(()))
             return parts, torch.autograd.grad(total / gaps, self.parameters)
 
         sums: list[Tensor] = []
@@ -330,7 +387,7 @@ class Run:
         warm = min(1.0, (self.progress.step + 1) / WARM_UP)
         cosine = (1 + math.cos(math.pi * self.done)) / 2
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * warm * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
+            group["lr"] = self.learning_rate * group["speed"] * warm * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         keep = min(AVERAGE, (1 + self.progress.step) / (10 + self.progress.step))
@@ -338,15 +395,20 @@ class Run:
             torch._foreach_lerp_(self.averaged, self.parameters, 1 - keep)
         return {name: round(sum(part[name] for part in parts) / gaps, 4) for name in parts[0]}
 
-    def measure(self) -> dict[str, float]:
-        """Return the mean losses of the held-out text, and the best F1 of commas and of sentence ends that a threshold gives."""
+    def measure(self, networks: Sequence[Network] = ()) -> dict[str, float]:
+        """Return the mean losses of the held-out text, and the best F1 of commas and of sentence ends that a threshold gives.
+
+        Args:
+            networks: what tags it, all together; the one that is trained if not given.
+        """
         if not self.held_out:
             return {}
         sums, marks, wanted = Counter[str](), list[Tensor](), list[Tensor]()
         with torch.no_grad():
             for batch in self.held_out:
-                sums.update({name: float(loss) for name, loss in losses(self.network, batch).items()})
-                marks.append(self.network(batch)["marks"].softmax(1))
+                found = agreed(networks or [self.network], batch)
+                sums.update({name: float(loss) for name, loss in losses(found, batch).items()})
+                marks.append(found["marks"].softmax(1))
                 wanted.append(batch.tags["marks"])
         chances, tags = torch.cat(marks), torch.cat(wanted)
         total = sum(len(batch.before) for batch in self.held_out)

@@ -1,9 +1,11 @@
-"""The tagger's network in PyTorch, made of a BERT's weights or of a tagger's, and its losses."""
+"""The tagger's network in PyTorch, made of the weights of a BERT, an MPNet or a tagger, and its losses."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -16,13 +18,35 @@ from torch.nn import functional
 
 from restore.bundle import CARD, open_bundle
 from restore.errors import RestoreError
-from restore.models.tagger import FORMAT, GRAPH, TOKENIZER, VERSION, WEIGHTS, floats
+from restore.models.network import SCALE
+from restore.models.tagger import (
+    BEGIN,
+    EMBEDDING,
+    END,
+    FORMAT,
+    GRAPH,
+    LAYERED,
+    TOKENIZER,
+    VERSION,
+    WEIGHTS,
+    floats,
+    is_layered,
+    prefix_of,
+    unpacked,
+)  # fmt: skip
 from restore.tensors import map_tensors
 from restore.training.graph import Array
-from restore.training.tagger_graph import EPSILON, HEADS
+from restore.training.tagger_graph import EPSILON, GAP_TAGS, HEADS, NEAR, TOKEN_TAGS, spread
 from restore.training.tagger_rows import IGNORED, Batch
 
-NO_BASE = "{path}: {why}; give a folder with a BERT in safetensors and its tokenizer.json, or a tagger"
+NO_BASE = "{path}: {why}; give a folder with a BERT or an MPNet in safetensors and its tokenizer.json, or a tagger"
+OTHER_PIECES = "{path}: a tagger of other pieces than the base's; give one with the same vocabulary"
+
+SINGLE = ("marks", "first", "last", "edits", "cases")
+"""The outputs of which one tag is right."""
+
+PARTS = {EMBEDDING, "places", "norm", NEAR, "gap", "token", *GAP_TAGS, *TOKEN_TAGS, *LAYERED, "norm1", "norm2"}
+"""The last parts of weights' names, but for biases."""
 
 Weights = dict[str, Tensor]
 
@@ -49,6 +73,8 @@ class Network(nn.Module):  # type: ignore[misc]  # where PyTorch is not installe
                     self.names[full] = full.replace(".", "_")
                     self.register_parameter(self.names[full], nn.Parameter(value))
         self.layers = sum(name.endswith(".qkv") for name in weights)
+        self.added = [full for name, full in self.names.items() if name not in weights]
+        """The parameters that the weights given had not."""
 
     def weight(self, name: str) -> Tensor:
         """Return the parameter of a name."""
@@ -65,6 +91,11 @@ class Network(nn.Module):  # type: ignore[misc]  # where PyTorch is not installe
         rows, length = batch.pieces.shape
         x = self._norm(self.weight("words")[batch.pieces] + self.weight("places")[:length], "norm")
         seen = (batch.pieces != 0)[:, None, None, :]
+        if NEAR in self.names:
+            order = torch.arange(length)
+            near = self.weight(NEAR)
+            close = near[order - order[:, None] + len(near) // 2].permute(2, 0, 1)
+            seen = close.expand(rows, -1, -1, -1).masked_fill(~seen, -torch.inf)
         for layer in range(self.layers):
             qkv = self._linear(x, f"{layer}.qkv").view(rows, length, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
             found = functional.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=seen)
@@ -78,34 +109,100 @@ class Network(nn.Module):  # type: ignore[misc]  # where PyTorch is not installe
         return made | {name: self._linear(token, name) for name in ("edits", "cases")}
 
 
-def losses(network: Network, batch: Batch) -> Weights:
-    """Return the summed loss of each output, in nats."""
-    found = network(batch)
+class _Noting(Network):
+    """A network that adds up x xᵀ over the inputs x of each matrix of its layers."""
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        super().__init__(weights, {})
+        self.sums: Weights = {}
+
+    def _linear(self, x: Tensor, name: str) -> Tensor:
+        if is_layered(name):
+            flat = x.reshape(-1, x.shape[-1])
+            self.sums[name] = flat.T @ flat + self.sums.get(name, 0)
+        return super()._linear(x, name)
+
+
+def moments(weights: Mapping[str, Tensor], batches: Sequence[Batch]) -> dict[str, Array]:
+    """Return, for each matrix of an encoder's layers, the sum of x xᵀ over its inputs x, [inputs, inputs].
+
+    Args:
+        weights: the encoder's, with all its outputs.
+        batches: what it reads.
+    """
+    network = _Noting(weights)
+    with torch.no_grad():
+        for batch in batches:
+            network(batch)
+    return {name: found.numpy() for name, found in network.sums.items()}
+
+
+def agreed(networks: Sequence[Network], batch: Batch) -> Weights:
+    """Return the mean of several networks' logits."""
+    found = [network(batch) for network in networks]
+    return {name: torch.stack([one[name] for one in found]).mean(0) for name in found[0]}
+
+
+def losses(found: Weights, batch: Batch) -> Weights:
+    """Return the summed loss of each output that the network found, in nats."""
     made = {
-        name: functional.cross_entropy(found[name], batch.tags[name], ignore_index=IGNORED, reduction="sum")
-        for name in ("marks", "first", "last", "edits", "cases")
+        name: functional.cross_entropy(found[name], batch.tags[name], ignore_index=IGNORED, reduction="sum") for name in SINGLE
     }
     made["held"] = functional.binary_cross_entropy_with_logits(found["held"], batch.tags["held"], reduction="sum")
     return made
 
 
-def read_base(base: Path) -> tuple[Weights, Tokenizer, list[str], list[str]]:
-    """Read a BERT, or a tagger; return its weights, its tokenizer, and the names of its tags, if it has any.
+def lessons(found: Weights, taught: Weights, batch: Batch) -> Weights:
+    """Return the summed cross-entropy of each output and what a teacher found, in nats (Hinton et al. 2015)."""
+    made = {}
+    for name in SINGLE:
+        known = batch.tags[name] != IGNORED
+        made[name] = functional.cross_entropy(found[name][known], taught[name][known].softmax(1), reduction="sum")
+    made["held"] = functional.binary_cross_entropy_with_logits(found["held"], taught["held"].sigmoid(), reduction="sum")
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a tagger may be trained on from.
+
+    Attributes:
+        encoders: the weights of each encoder.
+        tokenizer: what makes their pieces.
+        words, edits: the names of the tags; none where it is no tagger yet.
+    """
+
+    encoders: list[Weights]
+    tokenizer: Tokenizer
+    words: list[str]
+    edits: list[str]
+
+
+def read_base(base: Path, layers: int | None = None) -> Base:
+    """Read a BERT, an MPNet (Song et al. 2020) or a tagger.
+
+    Args:
+        base: its folder.
+        layers: how many of its layers to keep, from the lowest; all if not given. A tagger's are all kept.
 
     Raises:
-        RestoreError: it is neither.
+        RestoreError: it is none of them.
     """
     try:
-        tokenizer = Tokenizer.from_file(str(base / TOKENIZER))
+        text = (base / TOKENIZER).read_text(encoding="utf-8")
         if (base / CARD).exists():
             bundle = open_bundle(base, FORMAT, VERSION)
-            arrays = small_constants(bundle.file(GRAPH)) | floats(map_tensors(bundle.file(WEIGHTS)))
-            weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
-            return weights, tokenizer, list(bundle.card["words"]), list(bundle.card["edits"])
+            arrays = small_constants(bundle.file(GRAPH)) | map_tensors(bundle.file(WEIGHTS))
+            return Base(_of_bundle(arrays), Tokenizer.from_str(text), list(bundle.card["words"]), list(bundle.card["edits"]))
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-        if config["model_type"] != "bert" or config["num_attention_heads"] != HEADS:
-            raise ValueError(f"{config['model_type']} is no BERT of {HEADS} heads")
-        return _named(load_file(base / "model.safetensors"), config["num_hidden_layers"]), tokenizer, [], []
+        if config["model_type"] not in ("bert", "mpnet") or config["num_attention_heads"] != HEADS:
+            raise ValueError(f"{config['model_type']} is no BERT or MPNet of {HEADS} heads")
+        tensors = {name: tensor.float() for name, tensor in load_file(base / "model.safetensors").items()}
+        layers = min(layers or config["num_hidden_layers"], config["num_hidden_layers"])
+        if config["model_type"] == "bert":
+            return Base([_of_bert(tensors, layers)], Tokenizer.from_str(text), [], [])
+        tokenizer = Tokenizer.from_str(_like_bert(text))
+        return Base([_of_mpnet(tensors, layers, tokenizer)], tokenizer, [], [])
     except RestoreError:
         raise
     except Exception as error:  # safetensors and tokenizers raise their own
@@ -122,28 +219,97 @@ def small_constants(graph: Path) -> dict[str, Array]:
     }
 
 
-def _named(tensors: Mapping[str, Tensor], layers: int) -> Weights:
+def read_teacher(folder: Path, tokenizer: Tokenizer) -> Base:
+    """Read a tagger to learn from.
+
+    Raises:
+        RestoreError: it is none, or its pieces are not the tokenizer's.
+    """
+    teacher = read_base(folder)
+    if not teacher.words:
+        raise RestoreError(NO_BASE.format(path=folder, why="no tagger"))
+    if teacher.tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise RestoreError(OTHER_PIECES.format(path=folder))
+    return teacher
+
+
+def _of_bundle(arrays: Mapping[str, Array]) -> list[Weights]:
+    """Return the weights of each encoder of a tagger, from what its bundle stores."""
+    made: list[Weights] = []
+    while (prefix := prefix_of(len(made))) + EMBEDDING in arrays:
+        others = tuple(prefix_of(number) for number in range(1, len(made) + 2) if number != len(made))
+        own = {
+            name.removeprefix(prefix): array
+            for name, array in arrays.items()
+            if name.startswith(prefix) and not name.startswith(others)
+            and name.removesuffix(SCALE).removesuffix(".bias").rpartition(".")[2] in PARTS
+        }  # fmt: skip
+        weights = unpacked({name: array for name, array in own.items() if not name.startswith(EMBEDDING)})
+        weights |= floats({name: array for name, array in own.items() if name.startswith(EMBEDDING)})
+        for name in [name for name in weights if is_layered(name)]:
+            weights[name] = spread(weights[name] * weights.pop(name + SCALE))
+        made.append({name: torch.from_numpy(array) for name, array in weights.items()})
+    return made
+
+
+def _of_bert(tensors: Weights, layers: int) -> Weights:
     """Return a BERT's weights by the names of the graph."""
-    tensors = {name.removeprefix("bert."): tensor.float() for name, tensor in tensors.items()}
+    tensors = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
     weights = {
         "words": tensors["embeddings.word_embeddings.weight"],
         "places": tensors["embeddings.position_embeddings.weight"] + tensors["embeddings.token_type_embeddings.weight"][0],
-        "norm": tensors["embeddings.LayerNorm.weight"],
-        "norm.bias": tensors["embeddings.LayerNorm.bias"],
     }
-    matrices = {
+    names = {
         "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
         "out": ("attention.output.dense",),
-        "up": ("intermediate.dense",),
-        "down": ("output.dense",),
+        "norm1": ("attention.output.LayerNorm",),
     }
-    norms = {"norm1": "attention.output.LayerNorm", "norm2": "output.LayerNorm"}
+    return weights | _layers(tensors, layers, names)
+
+
+SHIFT = 4
+"""Special pieces that MPNet's vocabulary has before BERT's."""
+DISTANCES, EXACT, FARTHEST = 16, 8, 128
+"""Each way, distances of MPNet's that have a number, those of them that stand for one each, and where the last one begins."""
+
+
+def _of_mpnet(tensors: Weights, layers: int, tokenizer: Tokenizer) -> Weights:
+    """Return an MPNet's weights by the names of the graph, its pieces numbered as BERT's."""
+    tensors = {name.removeprefix("mpnet."): tensor for name, tensor in tensors.items()}
+    words = tensors["embeddings.word_embeddings.weight"]
+    opening, padding, closing = words[:3]
+    words = words[SHIFT:-1].clone()
+    for name, vector in (("[PAD]", padding), (BEGIN, opening), (END, closing)):  # MPNet has them under other names
+        words[tokenizer.token_to_id(name)] = vector
+    places = tensors["embeddings.position_embeddings.weight"][2:]
+    apart = torch.arange(1 - len(places), len(places))
+    far = EXACT + (apart.abs() / EXACT).clamp(min=1).log() / math.log(FARTHEST / EXACT) * (DISTANCES - EXACT)
+    numbers = torch.where(apart.abs() < EXACT, apart.abs(), far.long().clamp(max=DISTANCES - 1))
+    near = tensors["encoder.relative_attention_bias.weight"][numbers + DISTANCES * (apart > 0)]
+    names = {
+        "qkv": ("attention.attn.q", "attention.attn.k", "attention.attn.v"),
+        "out": ("attention.attn.o",),
+        "norm1": ("attention.LayerNorm",),
+    }
+    return {"words": words, "places": places, NEAR: near} | _layers(tensors, layers, names)
+
+
+def _like_bert(text: str) -> str:
+    """Return an MPNet's tokenizer with BERT's numbers, which are its own less the special pieces before them."""
+    made = json.loads(text)
+    vocabulary = {piece: number - SHIFT for piece, number in made["model"]["vocab"].items() if piece != "<mask>"}
+    made["model"]["vocab"] = {piece: number for piece, number in vocabulary.items() if number >= 0}
+    return json.dumps(made | {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None})
+
+
+def _layers(tensors: Weights, layers: int, names: Mapping[str, Sequence[str]]) -> Weights:
+    """Return the weights of layers, and the norm before them, by the names of the graph."""
+    weights = {"norm": tensors["embeddings.LayerNorm.weight"], "norm.bias": tensors["embeddings.LayerNorm.bias"]}
+    names = {**names, "up": ("intermediate.dense",), "down": ("output.dense",), "norm2": ("output.LayerNorm",)}
     for layer in range(layers):
         part = f"encoder.layer.{layer}."
-        for name, parts in matrices.items():
-            weights[f"{layer}.{name}"] = torch.cat([tensors[f"{part}{full}.weight"] for full in parts]).T.contiguous()
+        for name, parts in names.items():
+            joined = torch.cat([tensors[f"{part}{full}.weight"] for full in parts])
+            weights[f"{layer}.{name}"] = joined.T.contiguous() if joined.dim() == 2 else joined
             weights[f"{layer}.{name}.bias"] = torch.cat([tensors[f"{part}{full}.bias"] for full in parts])
-        for name, full in norms.items():
-            weights[f"{layer}.{name}"] = tensors[f"{part}{full}.weight"]
-            weights[f"{layer}.{name}.bias"] = tensors[f"{part}{full}.bias"]
     return weights

@@ -534,12 +534,12 @@ def cues() -> Iterator[Check]:
 @target
 def tagger() -> Iterator[Check]:
     """The tagger's weights."""
-    from restore.models.tagger import FORMAT, VERSION, WEIGHTS, floats
+    from restore.models.tagger import FORMAT, VERSION, WEIGHTS, unpacked
     from restore.tensors import map_tensors
 
     def use(folder: Path) -> None:
         try:
-            made = floats(map_tensors(folder / WEIGHTS))
+            made = unpacked(map_tensors(folder / WEIGHTS))
         except ValueError as error:
             raise ResourceError(f"{folder}: {error}") from error
         assert sum(array.size for array in made.values()) < 1 << 27
