@@ -148,7 +148,7 @@ def test_a_bit_is_flipped(bundle: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("format", "restore-other"), ("format", None), ("version", 0), ("version", 2), ("version", "1"),
+        ("format", "restore-other"), ("format", None), ("version", 0), ("version", 99), ("version", "1"),
         ("files", {}), ("files", None), ("files", {"../card.json": {"sha256": "0" * 64, "bytes": 1}}),
         ("files", {"a": {"sha256": "0" * 64}}), ("files", {"a": 1}),
     ],
