@@ -62,7 +62,7 @@ def turned(shape: Shape, weights: Mapping[str, Array], seed: int = 0) -> Weights
     """
     chance = np.random.default_rng(seed)
     basis = _rotation(chance, shape.width)
-    block = hadamard(_block_size(shape.inner))
+    block = hadamard(block_size(shape.inner))
     made: Weights = {}
     for layer in range(shape.layers):
         part = f"{layer}."
@@ -99,7 +99,7 @@ def _rotation(chance: np.random.Generator, size: int) -> Array:
     return np.linalg.qr(chance.standard_normal((size, size)))[0]
 
 
-def _block_size(size: int) -> int:
+def block_size(size: int) -> int:
     """Return the largest power of 2 up to `BLOCK` that divides a size."""
     block = BLOCK
     while size % block:

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 
 from restore.models.tagger import LAYERED, prefix_of
 from restore.training.graph import IR_VERSION, MICROSOFT, OPSET, Array, Builder, declared
-from restore.training.quantise import BLOCK, Rounded, hadamard, int8_linear, rounded
+from restore.training.quantise import Rounded, block_size, hadamard, int8_linear, rounded
 
 HEADS = 12
 EPSILON = 1e-12
@@ -44,15 +44,8 @@ def spread(weight: Array) -> Array:
     Args:
         weight: [inputs, outputs].
     """
-    size = _block(len(weight))
+    size = block_size(len(weight))
     return np.asarray((hadamard(size) @ weight.reshape(-1, size, weight.shape[1])).reshape(weight.shape), np.float32)
-
-
-def _block(inputs: int) -> int:
-    size = BLOCK
-    while inputs % size:
-        size //= 2
-    return size
 
 
 def build_tagger(
@@ -134,7 +127,7 @@ class _Encoder:
         return str(self._builder.op("Add", product, self._constant(name + ".bias")))
 
     def _spread(self, x: str, inputs: int) -> str:
-        op, integers, size = self._builder.op, self._builder.integers, _block(inputs)
+        op, integers, size = self._builder.op, self._builder.integers, block_size(inputs)
         blocks = op("Reshape", x, integers(-1, inputs // size, size))
         matrix = self._builder.constant(f"spread_{size}", hadamard(size).astype(np.float32))
         return str(op("Reshape", op("MatMul", blocks, matrix), integers(-1, inputs)))

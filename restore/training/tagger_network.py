@@ -33,7 +33,7 @@ from restore.models.tagger import (
     is_layered,
     prefix_of,
     unpacked,
-)  # fmt: skip
+)
 from restore.tensors import map_tensors
 from restore.training.graph import Array
 from restore.training.tagger_graph import EPSILON, GAP_TAGS, HEADS, NEAR, TOKEN_TAGS, spread
