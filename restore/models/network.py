@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from isal import isal_zlib
 
 from restore.models.batch import Batch, Floats
 from restore.models.shape import Shape, rotations
@@ -55,6 +56,27 @@ def pack(weight: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(packer.compress(weight.tobytes()) + packer.flush(), np.uint8)
 
 
+def inflate(name: str, packed: Array, most: int) -> bytes:
+    """Return the integers that `pack` packed.
+
+    Args:
+        name: what the weight is called where something is wrong with it.
+        packed: what `pack` made.
+        most: how many integers it may have.
+
+    Raises:
+        ValueError: it is damaged, or has more.
+    """
+    unpacker = isal_zlib.decompressobj(-15)  # twice as fast as zlib, and a start waits for it
+    try:
+        data = unpacker.decompress(packed.tobytes(), most + 1)
+    except isal_zlib.error as error:  # type: ignore[misc]  # its stub takes the class for an instance
+        raise ValueError(f"weight {name!r} cannot be unpacked ({error})") from error
+    if len(data) > most or not unpacker.eof:
+        raise ValueError(f"weight {name!r} has not the numbers of its shape")
+    return data
+
+
 def unpack(arrays: Mapping[str, Array], shape: Shape, threads: int) -> dict[str, Array]:
     """Return the constants of the graph from what a bundle stores.
 
@@ -83,12 +105,8 @@ def unpack(arrays: Mapping[str, Array], shape: Shape, threads: int) -> dict[str,
 def _unpacked(packed: tuple[str, Array, tuple[int, int]]) -> tuple[str, Array]:
     name, array, shape = packed
     size = shape[0] * shape[1]
-    unpacker = zlib.decompressobj(-15)
-    try:
-        data = unpacker.decompress(array.tobytes(), size + 1)
-    except zlib.error as error:
-        raise ValueError(f"weight {name!r} cannot be unpacked ({error})") from error
-    if len(data) != size or not unpacker.eof:
+    data = inflate(name, array, size)
+    if len(data) != size:
         raise ValueError(f"weight {name!r} has not the {size} numbers of its shape")
     return name, np.frombuffer(data, np.int8).reshape(shape)
 

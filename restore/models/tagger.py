@@ -9,7 +9,6 @@ with a layer for gaps and one for tokens on top; where there are several, the me
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -20,7 +19,7 @@ from tokenizers import Tokenizer
 
 from restore.bundle import BAD_FILE, open_bundle
 from restore.errors import ResourceError
-from restore.models.network import SCALE, available_threads, open_session
+from restore.models.network import SCALE, available_threads, inflate, open_session
 from restore.tags import NO_WORD, OTHER_EDIT, OTHER_WORD, Case, Mark, Tags
 from restore.tensors import map_tensors
 
@@ -226,12 +225,8 @@ def integers(name: str, packed: Array, scale: Array, most: int = MOST_NUMBERS) -
     Raises:
         ValueError: it cannot be unpacked.
     """
-    unpacker = zlib.decompressobj(-15)
-    try:
-        data = unpacker.decompress(packed.tobytes(), most + 1)
-    except zlib.error as error:
-        raise ValueError(f"weight {name!r} cannot be unpacked ({error})") from error
-    if not (unpacker.eof and scale.size and scale.ndim == 2 and 1 in scale.shape) or len(data) % scale.size:
+    data = inflate(name, packed, most)
+    if not (scale.size and scale.ndim == 2 and 1 in scale.shape) or len(data) % scale.size:
         raise ValueError(f"weight {name!r} has not the numbers of its shape")
     # Written so that NaN fails.
     if not (np.abs(scale) <= HIGHEST_SCALE).all():
