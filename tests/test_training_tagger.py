@@ -178,6 +178,26 @@ def test_encoders_side_by_side(base: Path, mpnet: Path, corpus: Path, tmp_path: 
     assert not torch.allclose(trained["0.up"], read_base(tmp_path / "both").encoders[1]["0.up"], atol=1e-4)
 
 
+def test_an_encoder_that_counts_for_more(base: Path, mpnet: Path, corpus: Path, tmp_path: Path) -> None:
+    options = {"channels": {"nltk": 1}, "gaps": 500, "learning_rate": 1e-2, "report": lambda line: None}
+    train([corpus], tmp_path / "one", base=base, **options)
+    joined = {"base": mpnet, "layers": 2, "teacher": tmp_path / "one", **options}
+    train([corpus], tmp_path / "alone", **joined)
+    train([corpus], tmp_path / "both", join=True, share=0.8, **joined)
+    tokens = ["minister", "health", "resigned", "monday", "nobody", "surprised"]
+    one, both, alone = (Tagger.open(tmp_path / name).tag(tokens) for name in ("one", "both", "alone"))
+    wanted = 0.2 * one.held + 0.8 * alone.held
+    np.testing.assert_allclose(both.held, wanted, atol=0.05 * float(np.abs(wanted).max()))
+    assert float(np.abs(both.held - (one.held + alone.held) / 2).mean()) > 2 * float(np.abs(both.held - wanted).mean())
+
+    found = read_base(tmp_path / "both")  # what they were before they were weighed
+    assert found.share == 0.8
+    torch.testing.assert_close(found.encoders[0]["held.bias"], read_base(tmp_path / "one").encoders[0]["held.bias"])
+    train([corpus], tmp_path / "on", base=tmp_path / "both", **options)
+    torch.testing.assert_close(read_base(tmp_path / "on").encoders[0]["held.bias"], found.encoders[0]["held.bias"])
+    assert json.loads((tmp_path / "on" / "card.json").read_text())["share"] == 0.8
+
+
 def test_a_teacher_has_the_pieces_of_the_base(base: Path, mpnet: Path, corpus: Path, tmp_path: Path) -> None:
     options = {"channels": {"nltk": 1}, "gaps": 300, "report": lambda line: None}
     with pytest.raises(RestoreError, match="no tagger"):
@@ -198,6 +218,8 @@ def test_options_that_do_not_go_together(base: Path, corpus: Path, tmp_path: Pat
     options = {"channels": {"nltk": 1}, "gaps": 300, "report": lambda line: None}
     with pytest.raises(RestoreError, match="needs a teacher"):
         train([corpus], tmp_path / "out", base=base, join=True, **options)
+    with pytest.raises(RestoreError, match="there are none"):
+        train([corpus], tmp_path / "out", base=base, share=0.7, **options)
     with pytest.raises(RestoreError, match="2 levels for 1 encoders"):
         train([corpus], tmp_path / "out", base=base, levels=(10, 10), **options)
     for name, seed in (("one", 1), ("two", 2)):

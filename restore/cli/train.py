@@ -235,6 +235,10 @@ def neural(
     "--levels", type=click.IntRange(1, 63), multiple=True,
     help="The largest integer that weights are rounded to in the end, once for each encoder: fewer take less room.",
 )  # fmt: skip
+@click.option(
+    "--share", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="What the encoder that is trained counts beside others; if not given, what it counted in the base, or as much as each.",
+)  # fmt: skip
 @click.option("--rows", type=click.IntRange(min=1), default=24, show_default=True, help="Rows of 160 pieces in a step.")
 def tagger(
     files: tuple[Path, ...],
@@ -254,6 +258,7 @@ def tagger(
     teacher: Path | None,
     join: bool,
     levels: tuple[int, ...],
+    share: float | None,
     rows: int,
 ) -> None:
     """Train a tagger, which reads the stripped text on both sides of each gap and advises the search.
@@ -269,7 +274,7 @@ def tagger(
     train(
         files, out, base=base or resources_folder() / "tagger", held_out=held_out, minutes=minutes, gaps=gaps, seed=seed,
         learning_rate=learning_rate, channels=_weights(channels, option="--channel") or None, weights=_weights(weights) or None,
-        keep=keep, beside=beside, layers=layers, teacher=teacher, join=join, levels=levels, rows=rows,
+        keep=keep, beside=beside, layers=layers, teacher=teacher, join=join, levels=levels, share=share, rows=rows,
         resume=not restart,
         report=lambda line: click.echo(line, err=True),
     )  # fmt: skip

@@ -46,7 +46,7 @@ from restore.training.pairs import (
     read_sources,
 )
 from restore.training.tagger_export import export
-from restore.training.tagger_network import Network, agreed, lessons, losses, moments, read_base, read_teacher
+from restore.training.tagger_network import Network, agreed, lessons, losses, moments, read_base, read_teacher, weighed
 from restore.training.tagger_rows import IGNORED, Batch, Row, RowMaker, name_tags
 
 CHANNEL_SHARES: Mapping[str, float] = {
@@ -71,6 +71,7 @@ ABOUT = "An encoder that reads stripped English and says what each gap held, and
 OTHER_BESIDE = "{folder}: holds a run of another {what}; runs that are averaged must differ in nothing but their seeds"
 NO_TEACHER = "training: joining needs a teacher, whose encoders the new one is to stand beside"
 OTHER_TAGS = "{path}: a tagger of other tags than the base's; give one that the base was made from, or none"
+NO_OTHERS = "training: --share weighs the last encoder against others, and there are none; leave it out, or --join a teacher's"
 OTHER_LEVELS = "training: {given} levels for {encoders} encoders; give one for each, or none"
 NO_RUN = "{path}: cannot be read ({error}); give the folder of a run"
 SAME_SEED = "{folder}: holds a run with the same seed, {seed}, which saw the same rows; give each run another --seed"
@@ -98,6 +99,7 @@ def train(
     join: bool = False,
     rows: int = ROWS,
     levels: Sequence[int] = (),
+    share: float | None = None,
     resume: bool = True,
     report: Callable[[str], None] = print,
 ) -> Path:
@@ -126,6 +128,8 @@ def train(
         join: put the teacher's encoders into the bundle before the one that is trained, as they are.
         rows: rows of a step.
         levels: the largest integer that each encoder's weights are rounded to in the end; 63 if not given.
+        share: what the logits of the encoder that is trained count beside those of others, from 0 to 1; if not given, what they
+            counted in the base, or as much as each other.
         resume: go on from what a stopped run left in `out`; else begin anew.
         report: called with lines to show.
 
@@ -163,6 +167,10 @@ def train(
         facts["teacher"] = teacher.name
     if levels and len(levels) != len(others) + 1:
         raise RestoreError(OTHER_LEVELS.format(given=len(levels), encoders=len(others) + 1))
+    if share is None and not join:
+        share = found.share
+    if share is not None and not others:
+        raise RestoreError(NO_OTHERS)
     going_on = resume and (folder / STATE).exists()
     if going_on:
         check_same_run(folder, facts)
@@ -186,15 +194,16 @@ def train(
         run.join([path / "checkpoint" for path in beside])
     if keep:
         run.mix(known, keep)
+    final = weighed([*others, {name: run.network.weight(name).detach() for name in run.network.names}], share)
     if others:
-        run.put_beside([Network(weights, {}).requires_grad_(False) for weights in others])
-    final = [*others, {name: run.network.weight(name).detach() for name in run.network.names}]
+        run.put_beside([Network(weights, {}).requires_grad_(False) for weights in final])
     sample = [batch for number in range(SAMPLE // rows + 1) for batch in run.batches(number)]
     card = {
         "about": ABOUT,
         "command": "restore train tagger FILES -o OUT --base BASE",
         "data": sorted({path.name for path in files}),
         "base": base.name,
+        **({} if share is None else {"share": share}),
         "training": {
             "gaps": run.progress.targets,
             "steps": run.progress.step,
@@ -350,9 +359,9 @@ class Run:
         self.measured = self.measure()
         self.say(f"mixed with the base  held out: {_losses(self.measured)}")
 
-    def put_beside(self, others: Sequence[Network]) -> None:
-        """Measure the network's opinions beside those of other encoders."""
-        self.measured = self.measure([*others, self.network])
+    def put_beside(self, encoders: Sequence[Network]) -> None:
+        """Measure the opinions of all encoders together."""
+        self.measured = self.measure(encoders)
         self.say(f"beside the other encoders  held out: {_losses(self.measured)}")
 
     def step(self, pool: ThreadPoolExecutor, batches: Sequence[Batch], gaps: int) -> dict[str, float]:

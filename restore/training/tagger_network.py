@@ -45,7 +45,8 @@ OTHER_PIECES = "{path}: a tagger of other pieces than the base's; give one with 
 SINGLE = ("marks", "first", "last", "edits", "cases")
 """The outputs of which one tag is right."""
 
-PARTS = {EMBEDDING, "places", "norm", NEAR, "gap", "token", *GAP_TAGS, *TOKEN_TAGS, *LAYERED, "norm1", "norm2"}
+OUTPUTS = (*GAP_TAGS, *TOKEN_TAGS)
+PARTS = {EMBEDDING, "places", "norm", NEAR, "gap", "token", *OUTPUTS, *LAYERED, "norm1", "norm2"}
 """The last parts of weights' names, but for biases."""
 
 Weights = dict[str, Tensor]
@@ -143,6 +144,25 @@ def agreed(networks: Sequence[Network], batch: Batch) -> Weights:
     return {name: torch.stack([one[name] for one in found]).mean(0) for name in found[0]}
 
 
+def weighed(encoders: Sequence[Weights], share: float | None, undo: bool = False) -> list[Weights]:
+    """Return encoders the mean of whose logits is a weighted mean of those given.
+
+    Args:
+        encoders: the weights of each.
+        share: what the last counts; the others share the rest equally. All count the same if not given.
+        undo: return what they were made of.
+    """
+    if share is None:
+        return list(encoders)
+    count = len(encoders)
+    factors = [(1 - share) * count / (count - 1)] * (count - 1) + [share * count]
+    return [
+        {name: value * (1 / factor if undo else factor) if name.removesuffix(".bias") in OUTPUTS else value
+         for name, value in weights.items()}
+        for weights, factor in zip(encoders, factors, strict=True)
+    ]  # fmt: skip
+
+
 def losses(found: Weights, batch: Batch) -> Weights:
     """Return the summed loss of each output that the network found, in nats."""
     made = {
@@ -170,12 +190,14 @@ class Base:
         encoders: the weights of each encoder.
         tokenizer: what makes their pieces.
         words, edits: the names of the tags; none where it is no tagger yet.
+        share: what the last encoder counts, if not as much as each other (`weighed`).
     """
 
     encoders: list[Weights]
     tokenizer: Tokenizer
     words: list[str]
     edits: list[str]
+    share: float | None = None
 
 
 def read_base(base: Path, layers: int | None = None) -> Base:
@@ -193,7 +215,9 @@ def read_base(base: Path, layers: int | None = None) -> Base:
         if (base / CARD).exists():
             bundle = open_bundle(base, FORMAT, VERSION)
             arrays = small_constants(bundle.file(GRAPH)) | map_tensors(bundle.file(WEIGHTS))
-            return Base(_of_bundle(arrays), Tokenizer.from_str(text), list(bundle.card["words"]), list(bundle.card["edits"]))
+            card, share = bundle.card, bundle.card.get("share")
+            encoders = weighed(_of_bundle(arrays), share, undo=True)
+            return Base(encoders, Tokenizer.from_str(text), list(card["words"]), list(card["edits"]), share)
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
         if config["model_type"] not in ("bert", "mpnet") or config["num_attention_heads"] != HEADS:
             raise ValueError(f"{config['model_type']} is no BERT or MPNet of {HEADS} heads")
