@@ -1,9 +1,7 @@
 """Opinions: what the tagger adds to the scores of hypotheses.
 
-The input is read in rows that begin at fixed tokens, so that what a text is tagged with depends on the text alone. They overlap:
-each token stands in several rows, near the beginning of one and the end of another, and its tags are the mean of what is
-said in each, which is better than any of them (an ensemble of views of the input, as Krizhevsky, Sutskever and Hinton, 2012,
-average over crops of a picture).
+The input is read in rows that begin at fixed tokens, so that what a text is tagged with depends on the text alone. A row reads
+some tokens more on either side of those that it tags.
 """
 
 from __future__ import annotations
@@ -34,17 +32,16 @@ from restore.tags import (
     case_of,
     edit_of,
     mark_of_gap,
-    mean_tags,
     words_of_gap,
 )
 from restore.units import CLITICS
 
-STRIDE, VIEWS, CONTEXT = 32, 3, 24
-"""Tokens from one row to the next; rows that tag each token; tokens that a row reads on either side of those that it tags."""
+STRIDE, CONTEXT = 96, 30
+"""Tokens that a row tags; tokens that it reads on either side of them, no more than a search leaves unforgotten."""
 LEAST_ODDS = -7.0
 """Log-odds, in nats, from which a word is worth remembering."""
-KEPT = 32
-"""Strides of tokens whose tags are kept: windows that are searched in step are some way apart."""
+KEPT = 10
+"""Rows whose tags are kept: windows that are searched in step are some way apart."""
 
 _CLITIC = re.compile(rf"(?<=.)(?:{'|'.join(CLITICS)})$")
 
@@ -377,22 +374,13 @@ class Opinion:
         return added
 
 
-class _Row(NamedTuple):
-    """What the tagger says of a row of input tokens, from `first` up to `stop`."""
-
-    first: int
-    stop: int
-    tags: Tags
-
-
 class Tagging:
     """The opinions of a tagger on one text, found as they are asked for and forgotten when they are done with."""
 
     def __init__(self, adviser: Adviser, tokens: TokenStream) -> None:
         self._adviser = adviser
         self._tokens = tokens
-        self._rows: dict[int, _Row] = {}
-        self._strides: dict[int, Tags] = {}
+        self._rows: dict[int, Tags] = {}
 
     def has(self, index: int) -> bool:
         """Tell whether the text goes on to an input token."""
@@ -400,31 +388,16 @@ class Tagging:
 
     def at(self, index: int) -> Opinion:
         """Return the opinion on an input token and the gap before it."""
-        stride, place = divmod(index, STRIDE)
-        if stride not in self._strides:
-            self._strides[stride] = self._tagged(stride)
-            for old in [number for number in self._strides if number < stride - KEPT]:
-                del self._strides[old]
-            for old in [number for number in self._rows if number < stride - KEPT]:
-                del self._rows[old]
-        return Opinion(self._adviser, self, index, self._strides[stride], place)
-
-    def _tagged(self, stride: int) -> Tags:
-        """Return the mean of what is said of a stride of tokens in the rows that tag them."""
-        start = stride * STRIDE
-        rows = [self._row(number) for number in range(stride - VIEWS + 1, stride + 1)]
-        different = {(row.first, row.stop): row for row in rows}  # near the ends of a text some are the same
-        return mean_tags([row.tags.part(start - row.first, start - row.first + STRIDE) for row in different.values()])
-
-    def _row(self, number: int) -> _Row:
-        """Return the row that tags from a stride on; the text's first rows begin with it."""
+        number, place = divmod(index, STRIDE)
         if number not in self._rows:
-            first = max(self._tokens.first, max(0, number * STRIDE) - CONTEXT)
-            row = self._tokens.row(first, (number + VIEWS) * STRIDE + CONTEXT)
-            stop = first + len(row)
-            same = next((known for known in self._rows.values() if (known.first, known.stop) == (first, stop)), None)
-            if same is None:
-                texts = [(token.core if token.word else token.text).lower() for token in row]
-                same = _Row(first, stop, self._adviser.tagger.tag(texts))
-            self._rows[number] = same
-        return self._rows[number]
+            self._rows[number] = self._row(number * STRIDE)
+            for old in [row for row in self._rows if row < number - KEPT]:
+                del self._rows[old]
+        return Opinion(self._adviser, self, index, self._rows[number], place)
+
+    def _row(self, start: int) -> Tags:
+        """Return what is said of a stride of tokens, by the number of the first."""
+        first = max(self._tokens.first, start - CONTEXT)
+        row = self._tokens.row(first, start + STRIDE + CONTEXT)
+        texts = [(token.core if token.word else token.text).lower() for token in row]
+        return self._adviser.tagger.tag(texts, start - first, min(start - first + STRIDE, len(texts)))

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -68,26 +67,6 @@ class Tags:
     held: Floats
     edits: Floats
     cases: Floats
-
-    def part(self, start: int, stop: int) -> Tags:
-        """Return the tags of some of the tokens."""
-        return Tags(*(getattr(self, field.name)[start:stop] for field in fields(self)))
-
-
-def mean_tags(tags: Sequence[Tags]) -> Tags:
-    """Return the mean of several opinions on the same tokens: of log-probabilities, normalised, and of log-odds.
-
-    Args:
-        tags: at least one; if it is the only one, it is returned as it is.
-    """
-    if len(tags) == 1:
-        return tags[0]
-    means = {field.name: np.mean([getattr(one, field.name) for one in tags], axis=0) for field in fields(Tags)}
-    for name, mean in means.items():
-        if name != "held":
-            most = mean.max(axis=1, keepdims=True)
-            mean -= most + np.log(np.exp(mean - most).sum(axis=1, keepdims=True))
-    return Tags(**means)
 
 
 def mark_of_gap(gap: str) -> Mark:

@@ -29,7 +29,6 @@ from restore.opinion import (
     CONTEXT,
     NOTHING,
     STRIDE,
-    VIEWS,
     Adviser,
     Held,
     Tagging,
@@ -174,31 +173,24 @@ def tagging(tagger: Tagger, text: str) -> Tagging:
 
 
 def test_opinions_depend_on_the_text_alone(tagger: Tagger) -> None:
-    text = " ".join([TEXT] * 8)
+    text = " ".join([TEXT] * 24)
     comma = Insertion(",", "mark", Position().place)
     last = len(text.split()) - 1
     forward, backward = tagging(tagger, text), tagging(tagger, text)
-    places = [0, STRIDE - 1, STRIDE, VIEWS * STRIDE, last]
+    places = [0, STRIDE - 1, STRIDE, 2 * STRIDE, last]
     ahead = [forward.at(place).insertion(comma, NOTHING) for place in places]
     back = [backward.at(place).insertion(comma, NOTHING) for place in reversed(places)]
     assert ahead == back[::-1]
 
 
-def test_opinions_are_means_over_rows(tagger: Tagger) -> None:
-    tokens = " ".join([TEXT] * 8).split()
-    start, stop = 3 * STRIDE, 4 * STRIDE
-    rows = []
-    for number in range(4 - VIEWS, 4):
-        first = max(0, number * STRIDE - CONTEXT)
-        row = tokens[first : (number + VIEWS) * STRIDE + CONTEXT]
-        rows.append(tagger.tag(row).part(start - first, stop - first))
-    mean = tagging(tagger, " ".join(tokens)).at(start + 5)._tags
-    assert mean.marks.shape == (STRIDE, len(Mark))
-    logs = np.mean([row.marks for row in rows], axis=0)
-    shares = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(np.exp(mean.marks), shares, rtol=1e-4)
-    np.testing.assert_allclose(mean.held, np.mean([row.held for row in rows], axis=0), rtol=1e-4)
-    assert not np.allclose(rows[0].marks, rows[-1].marks, atol=1e-3)
+def test_a_row_reads_more_than_it_tags(tagger: Tagger) -> None:
+    tokens = " ".join([TEXT] * 24).split()
+    assert len(tokens) > 2 * STRIDE + CONTEXT
+    tags = tagging(tagger, " ".join(tokens)).at(STRIDE + 5)._tags
+    row = tokens[STRIDE - CONTEXT : 2 * STRIDE + CONTEXT]
+    np.testing.assert_array_equal(tags.marks, tagger.tag(row).marks[CONTEXT : CONTEXT + STRIDE])
+    alone = tagger.tag(tokens[STRIDE : 2 * STRIDE])
+    assert not np.allclose(tags.marks, alone.marks, atol=1e-3)
 
 
 def test_a_short_text_is_one_row(tagger: Tagger) -> None:
@@ -207,7 +199,7 @@ def test_a_short_text_is_one_row(tagger: Tagger) -> None:
 
 
 def test_forgotten_tokens_are_not_missed(tagger: Tagger) -> None:
-    text = " ".join([TEXT] * 8)
+    text = " ".join([TEXT] * 24)
     kept, forgetful = tagging(tagger, text), tagging(tagger, text)
     comma = Insertion(",", "mark", Position().place)
     for place in range(len(text.split())):
