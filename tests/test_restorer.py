@@ -153,15 +153,16 @@ def test_texts_are_taken_as_they_are_needed(fast: Restorer) -> None:
 
 
 @pytest.mark.parametrize("together", [None, 1, 2, 3, 50])
-def test_texts_of_all_lengths_come_in_order(fast: Restorer, together: int | None) -> None:
+def test_texts_of_all_lengths_come_in_order(together: int | None) -> None:
+    fast = Restorer(engine="fast", beam=1, confidence=False)
     texts = ["official said week", "", "party " * 500, "said", "The man of the house had to be at the door of it.", "week"]
     assert [result.source for result in fast.restore_many(texts * 2, together)] == texts * 2
     assert list(fast.restore_many([], together)) == []
 
 
-def test_long_texts_are_cut_without_a_trace(fast: Restorer, seed_text: str) -> None:
+def test_long_texts_are_cut_without_a_trace(seed_text: str) -> None:
     text = " ".join([seed_text] * 3)
-    result = fast.restore(text)
+    result = Restorer(engine="fast", beam=1, confidence=False).restore(text)
     assert result.undo() == text
     assert len(result.spans) == len(text.split()) + sum(repair.kind == "glued" for repair in result.repairs)
 
