@@ -66,9 +66,9 @@ class Engine:
     weights: Weights
 
 
-TAGS = TagWeights(mark=0.4, first=0.3, last=0.3, edit=0.3, case=0.3)
+TAGS = TagWeights(mark=0.9, first=0.6, last=0.6, edit=0.4, case=0.8)
 NEURAL_WEIGHTS = Weights(
-    insertion=0.8, end=0.0, quote=-2.0, capital=0.7, inflected=0.5, live=6.0, margin=6.0, apart=5.0, word_threshold=0.15,
+    insertion=1.0, end=0.4, quote=-2.0, capital=0.7, inflected=0.5, live=6.0, margin=6.0, apart=5.0, word_threshold=0.15,
     tags=TAGS, fusion=0.2,
 )
 SETTINGS = {
