@@ -44,6 +44,7 @@ class Weights:
     Attributes:
         insertion: for each inserted word, against the habit of a summed score to insert too little.
         end: for each mark that ends a sentence, for the same reason.
+        comma: for each comma, for the same reason.
         quote: for each opening quotation mark: it puts words into somebody's mouth.
         prior: times a form's log-probability by the lexicon alone, given its token.
         capital: for a capital inside a sentence, against the habit of a cautious model to write too few.
@@ -63,6 +64,7 @@ class Weights:
 
     insertion: float = 0.0
     end: float = 0.5
+    comma: float = 0.0
     prior: float = 0.5
     quote: float = -4.0
     capital: float = 0.0
@@ -311,7 +313,8 @@ class Decoder:
             return self.weights.insertion
         if item.leads_to is Place.END:
             return self.weights.end
-        return self.weights.quote if item.kind == "quote" and item.leads_to is Place.OPEN else 0.0
+        quote = self.weights.quote if item.kind == "quote" and item.leads_to is Place.OPEN else 0.0
+        return quote + (self.weights.comma if "," in item.text else 0.0)
 
     def _form_trie(
         self, before: str, core: str, after: str, word: bool, following: tuple[str, ...], touching: bool, initial: bool,

@@ -91,6 +91,17 @@ def test_a_pool_that_is_wrong_at_its_end_is_bent() -> None:
     assert fit_curves([events[part::5] for part in range(5)], [1.0] * 5)["word"].method == "risen"
 
 
+def test_few_events_are_given_a_formula_unless_steps_are_plainly_better() -> None:
+    """Where a formula is the truth, steps are only ever better by luck."""
+    chance = np.random.default_rng(8)
+    for _ in range(8):
+        posteriors, tagged = chance.random(300), chance.random(300)
+        odds = 0.5 * np.log(posteriors / (1 - posteriors)) + 0.8 * np.log(tagged / (1 - tagged))
+        right = chance.random(300) < 1 / (1 + np.exp(-odds))
+        events = [Event("word", float(p), bool(r), float(t)) for p, r, t in zip(posteriors, right, tagged, strict=True)]
+        assert fit_curves([events[part::5] for part in range(5)], [1.0] * 5)["word"].method not in ("isotonic", "risen")
+
+
 def test_each_kind_gets_a_curve_and_rare_ones_share() -> None:
     documents = [
         [Event("word", float(p), bool(r)) for p, r in zip(POSTERIORS[part::5], RIGHT[part::5], strict=True)]

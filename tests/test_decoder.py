@@ -208,3 +208,17 @@ def test_forms_that_are_not_the_token_itself_are_weighed(decoder: Decoder) -> No
     assert {text: round(weighed[text] - plain[text], 6) for text in ("official", "Official", "officials")} == {
         "official": 0.0, "Official": 0.0, "officials": 0.5,
     }  # fmt: skip
+
+
+def test_commas_are_weighed_by_themselves(decoder: Decoder) -> None:
+    def bonuses(weights: Weights) -> dict[str, float]:
+        made = Decoder(decoder.model, decoder.finder, decoder.grammar, 4, weights)
+        trie = made.insertion_trie(Position().after_form(), Side.WORD, Side.WORD)
+        assert trie is not None
+        return {item.text: bonus for item, bonus in trie.all()}
+
+    plain, weighed = bonuses(Weights()), bonuses(Weights(comma=0.5))
+    assert {",", ".", " the"} <= set(plain)
+    assert {text: round(weighed[text] - plain[text], 6) for text in (",", ".", ";", " the")} == {
+        ",": 0.5, ".": 0.0, ";": 0.0, " the": 0.0,
+    }  # fmt: skip

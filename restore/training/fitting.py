@@ -121,13 +121,13 @@ def fit_logistic(rows: Array, right: Array, weights: Array, ridge: float = 1e-3,
     return beta
 
 
-def log_loss(curve: Curve, posteriors: Array, tagged: Array, right: Array, weights: Array) -> float:
-    """Return the mean log loss of a curve's probabilities, in nats."""
+def log_losses(curve: Curve, posteriors: Array, tagged: Array, right: Array) -> Array:
+    """Return the log loss of each of a curve's probabilities, in nats."""
     pairs = zip(posteriors.tolist(), tagged.tolist(), strict=True)
     found = [curve(posterior, None if math.isnan(second) else second) for posterior, second in pairs]
     chances = np.clip(found, 1e-3, 1 - 1e-3)
-    losses = -np.where(right > 0, np.log(chances), np.log1p(-chances))
-    return float((weights * losses).sum() / weights.sum())
+    losses: Array = -np.where(right > 0, np.log(chances), np.log1p(-chances))
+    return losses
 
 
 def right_shares(documents: Sequence[Sequence[Event]], weights: Sequence[float]) -> dict[str, float]:
@@ -172,19 +172,27 @@ def _table(
 
 
 def _best(posteriors: Array, tagged: Array, right: Array, weights: Array, documents: Array) -> Curve:
-    """Return the curve of the method that predicts documents it has not seen better."""
-    losses: dict[Fitter, float] = {fit_isotonic: 0.0, fit_platt: 0.0, fit_beta: 0.0}
+    """Return the curve of the method that predicts documents it has not seen best.
+
+    Steps must be better than the best formula by more than a standard error, as they have more to be wrong in (Breiman et al.
+    1984, section 3.4.3).
+    """
+    formulas, steps = [fit_platt, fit_beta], [fit_isotonic]
     if not np.isnan(tagged).all():
-        losses |= {fit_pool: 0.0, fit_risen: 0.0}
+        formulas.append(fit_pool)
+        steps.append(fit_risen)
+    losses = {fit: np.zeros_like(posteriors) for fit in (*formulas, *steps)}
     for fold in range(FOLDS):
         held = documents % FOLDS == fold
         if held.all() or not held.any():
             continue
-        for fit in losses:
+        for fit, found in losses.items():
             curve = fit(posteriors[~held], tagged[~held], right[~held], weights[~held])
-            loss = log_loss(curve, posteriors[held], tagged[held], right[held], weights[held])
-            losses[fit] += loss * weights[held].sum()
-    return min(losses, key=lambda fit: losses[fit])(posteriors, tagged, right, weights)
+            found[held] = weights[held] * log_losses(curve, posteriors[held], tagged[held], right[held])
+    formula, bent = (min(fits, key=lambda fit: losses[fit].sum()) for fits in (formulas, steps))
+    gains = losses[formula] - losses[bent]
+    better = gains.mean() > gains.std() / math.sqrt(len(gains))
+    return (bent if better else formula)(posteriors, tagged, right, weights)
 
 
 def _rule(posterior: Array, cue: Array, offer: Array, tagged: Array, wanted: Array, weight: Array) -> Rule:
