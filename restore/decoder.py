@@ -33,6 +33,9 @@ READ = 256
 OFFERED = 16
 """Insertions that a model is asked for at one place, beyond as many as the beam is wide."""
 
+USUAL, RAREST = -4.3, 2.0
+"""A usual inserted word's log-probability by the lexicon; by how much rarer a word may be to count as such. In nats."""
+
 END_CHANCE = 0.1
 """How probable a sentence end must be by the tagger for the search to look at one in any case."""
 
@@ -43,6 +46,8 @@ class Weights:
 
     Attributes:
         insertion: for each inserted word, against the habit of a summed score to insert too little.
+        rarity: for each nat that an inserted word is rarer than `USUAL`: how frequent words are both model and tagger know,
+            so it counts twice in the sum of their opinions.
         end: for each mark that ends a sentence, for the same reason.
         comma: for each comma, for the same reason.
         quote: for each opening quotation mark: it puts words into somebody's mouth.
@@ -63,6 +68,7 @@ class Weights:
     """
 
     insertion: float = 0.0
+    rarity: float = 0.0
     end: float = 0.5
     comma: float = 0.0
     prior: float = 0.5
@@ -310,7 +316,8 @@ class Decoder:
 
     def _weight(self, item: Insertion) -> float:
         if item.kind == "word":
-            return self.weights.insertion
+            rarer = min(RAREST, USUAL - item.logprob) if item.logprob else 0.0
+            return self.weights.insertion + self.weights.rarity * rarer
         if item.leads_to is Place.END:
             return self.weights.end
         quote = self.weights.quote if item.kind == "quote" and item.leads_to is Place.OPEN else 0.0

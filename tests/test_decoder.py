@@ -210,15 +210,23 @@ def test_forms_that_are_not_the_token_itself_are_weighed(decoder: Decoder) -> No
     }  # fmt: skip
 
 
-def test_commas_are_weighed_by_themselves(decoder: Decoder) -> None:
+@pytest.mark.parametrize(
+    ("weights", "more"),
+    [
+        (Weights(comma=0.5), {",": 0.5}),
+        (Weights(insertion=0.5), {" the": 0.5, " which": 0.5, " themselves": 0.5, "'s": 0.5}),
+        (Weights(rarity=1.0), {" the": -1.4, " which": 1.8, " themselves": 2.0}),
+    ],
+)
+def test_insertions_are_weighed_by_what_they_are(decoder: Decoder, weights: Weights, more: dict[str, float]) -> None:
+    """A word counts for more the rarer it is, up to a point."""
+
     def bonuses(weights: Weights) -> dict[str, float]:
         made = Decoder(decoder.model, decoder.finder, decoder.grammar, 4, weights)
         trie = made.insertion_trie(Position().after_form(), Side.WORD, Side.WORD)
         assert trie is not None
         return {item.text: bonus for item, bonus in trie.all()}
 
-    plain, weighed = bonuses(Weights()), bonuses(Weights(comma=0.5))
-    assert {",", ".", " the"} <= set(plain)
-    assert {text: round(weighed[text] - plain[text], 6) for text in (",", ".", ";", " the")} == {
-        ",": 0.5, ".": 0.0, ";": 0.0, " the": 0.0,
-    }  # fmt: skip
+    plain, weighed = bonuses(Weights()), bonuses(weights)
+    for text in (",", ".", ";", " the", " which", " themselves", "'s"):
+        assert weighed[text] - plain[text] == pytest.approx(more.get(text, 0.0), abs=0.05)
