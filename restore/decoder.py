@@ -46,10 +46,10 @@ class Weights:
 
     Attributes:
         insertion: for each inserted word, against the habit of a summed score to insert too little.
+        end: for each mark that ends a sentence, for the same reason.
+        comma: for each comma, likewise.
         rarity: for each nat that an inserted word is rarer than `USUAL`: how frequent words are both model and tagger know,
             so it counts twice in the sum of their opinions.
-        end: for each mark that ends a sentence, for the same reason.
-        comma: for each comma, for the same reason.
         quote: for each opening quotation mark: it puts words into somebody's mouth.
         prior: times a form's log-probability by the lexicon alone, given its token.
         capital: for a capital inside a sentence, against the habit of a cautious model to write too few.
@@ -68,9 +68,9 @@ class Weights:
     """
 
     insertion: float = 0.0
-    rarity: float = 0.0
     end: float = 0.5
     comma: float = 0.0
+    rarity: float = 0.0
     prior: float = 0.5
     quote: float = -4.0
     capital: float = 0.0

@@ -68,7 +68,7 @@ class Engine:
 
 TAGS = TagWeights(mark=0.9, first=0.6, last=0.6, edit=0.5, case=0.8)
 NEURAL_WEIGHTS = Weights(
-    insertion=1.0, rarity=0.3, end=0.4, comma=0.5, quote=-2.0, capital=0.7, inflected=1.2, live=6.0, margin=6.0, apart=5.0,
+    insertion=1.0, end=0.4, comma=0.5, rarity=0.3, quote=-2.0, capital=0.7, inflected=1.2, live=6.0, margin=6.0, apart=5.0,
     word_threshold=0.15, tags=TAGS, fusion=0.2,
 )
 SETTINGS = {
