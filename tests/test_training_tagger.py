@@ -178,6 +178,23 @@ def test_encoders_side_by_side(base: Path, mpnet: Path, corpus: Path, tmp_path: 
     assert not torch.allclose(trained["0.up"], read_base(tmp_path / "both").encoders[1]["0.up"], atol=1e-4)
 
 
+def test_an_encoder_grows(base: Path, mpnet: Path, corpus: Path, tmp_path: Path) -> None:
+    options = {"gaps": 600, "report": lambda line: None, "rows": 2}
+    train([corpus], tmp_path / "low", base=mpnet, layers=2, **options)
+    tiny = {**options, "learning_rate": 1e-9}
+    train([corpus], tmp_path / "grown", base=mpnet, lower=tmp_path / "low", **tiny)
+    below, whole = (read_base(tmp_path / name).encoders[0] for name in ("low", "grown"))
+    top = read_base(mpnet).encoders[0]
+    for name, weight in whole.items():
+        wanted = top if name.startswith("2.") or name == "words" else below
+        step = 2 * float(wanted[name].abs().max()) / 63 + 1e-6
+        np.testing.assert_allclose(weight, wanted[name], atol=step, err_msg=name)
+    assert Tagger.open(tmp_path / "grown").words == Tagger.open(tmp_path / "low").words
+    for other, layers, missing in ((base, 2, "near"), (mpnet, 1, "1.down")):
+        with pytest.raises(RestoreError, match=f"not made of the base's lower layers .the base has no '{missing}'"):
+            train([corpus], tmp_path / "no", base=other, layers=layers, lower=tmp_path / "low", **options)
+
+
 def test_an_encoder_that_counts_for_more(base: Path, mpnet: Path, corpus: Path, tmp_path: Path) -> None:
     options = {"channels": {"nltk": 1}, "gaps": 500, "learning_rate": 1e-2, "report": lambda line: None}
     train([corpus], tmp_path / "one", base=base, **options)

@@ -227,6 +227,10 @@ def neural(
 )  # fmt: skip
 @click.option("--layers", type=click.IntRange(min=1), help="Keep so many of the base's layers, from the lowest.")
 @click.option(
+    "--lower", type=click.Path(path_type=Path),
+    help="A tagger made of the base's lower layers: go on from its last encoder, with the base's further ones on top.",
+)  # fmt: skip
+@click.option(
     "--teacher", type=click.Path(path_type=Path),
     help="A tagger with the base's vocabulary: have its tags, and learn from what it holds of the text as well.",
 )  # fmt: skip
@@ -255,6 +259,7 @@ def tagger(
     keep: float,
     beside: tuple[Path, ...],
     layers: int | None,
+    lower: Path | None,
     teacher: Path | None,
     join: bool,
     levels: tuple[int, ...],
@@ -274,8 +279,8 @@ def tagger(
     train(
         files, out, base=base or resources_folder() / "tagger", held_out=held_out, minutes=minutes, gaps=gaps, seed=seed,
         learning_rate=learning_rate, channels=_weights(channels, option="--channel") or None, weights=_weights(weights) or None,
-        keep=keep, beside=beside, layers=layers, teacher=teacher, join=join, levels=levels, share=share, rows=rows,
-        resume=not restart,
+        keep=keep, beside=beside, layers=layers, lower=lower, teacher=teacher, join=join, levels=levels, share=share,
+        rows=rows, resume=not restart,
         report=lambda line: click.echo(line, err=True),
     )  # fmt: skip
 

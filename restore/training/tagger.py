@@ -46,7 +46,17 @@ from restore.training.pairs import (
     read_sources,
 )
 from restore.training.tagger_export import export
-from restore.training.tagger_network import Network, agreed, lessons, losses, moments, read_base, read_teacher, weighed
+from restore.training.tagger_network import (
+    Network,
+    agreed,
+    lessons,
+    losses,
+    moments,
+    read_base,
+    read_teacher,
+    stacked,
+    weighed,
+)
 from restore.training.tagger_rows import IGNORED, Batch, Row, RowMaker, name_tags
 
 CHANNEL_SHARES: Mapping[str, float] = {
@@ -70,6 +80,7 @@ ABOUT = "An encoder that reads stripped English and says what each gap held, and
 
 OTHER_BESIDE = "{folder}: holds a run of another {what}; runs that are averaged must differ in nothing but their seeds"
 NO_TEACHER = "training: joining needs a teacher, whose encoders the new one is to stand beside"
+NOT_LOWER = "{path}: a tagger that was not made of the base's lower layers ({why})"
 OTHER_TAGS = "{path}: a tagger of other tags than the base's; give one that the base was made from, or none"
 NO_OTHERS = "training: --share weighs the last encoder against others, and there are none; leave it out, or --join a teacher's"
 OTHER_LEVELS = "training: {given} levels for {encoders} encoders; give one for each, or none"
@@ -95,6 +106,7 @@ def train(
     keep: float = 0.0,
     beside: Sequence[Path] = (),
     layers: int | None = None,
+    lower: Path | None = None,
     teacher: Path | None = None,
     join: bool = False,
     rows: int = ROWS,
@@ -123,6 +135,8 @@ def train(
             the end: cores that train apart waste nothing on each other, and such a mean is better than its parts (Wortsman et
             al. 2022, "Model soups").
         layers: how many of the base's layers to keep, from the lowest; all if not given.
+        lower: a tagger made of the base's lower layers. Go on from its last encoder, with the base's further layers between
+            its highest one and what reads it.
         teacher: a tagger of the same pieces. The run has its tags, and learns what it holds of each gap and token besides what
             the text had (Hinton et al. 2015, "Distilling the knowledge in a neural network").
         join: put the teacher's encoders into the bundle before the one that is trained, as they are.
@@ -156,6 +170,14 @@ def train(
     *others, known = found.encoders
     tokenizer, words, edits = found.tokenizer, found.words, found.edits
     facts = {**facts_of(source), "seed": seed, "base": base.name, "layers": layers, "rows": rows}
+    if lower is not None:
+        below = read_teacher(lower, tokenizer)
+        try:
+            known = stacked(known, below.encoders[-1])
+        except ValueError as error:
+            raise RestoreError(NOT_LOWER.format(path=lower, why=error)) from error
+        words, edits = below.words, below.edits
+        facts["lower"] = lower.name
     teachers: list[Network] = []
     if teacher is not None:
         teaching = read_teacher(teacher, tokenizer)

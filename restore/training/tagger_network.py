@@ -257,6 +257,24 @@ def read_teacher(folder: Path, tokenizer: Tokenizer) -> Base:
     return teacher
 
 
+def stacked(base: Weights, lower: Weights) -> Weights:
+    """Return a tagger's encoder with a base's further layers on top of its own, which were made of the base's lower ones.
+
+    What reads the highest layer nearly fits at once, as each layer changes little of what it reads.
+
+    Raises:
+        ValueError: they were not.
+    """
+    for name, value in lower.items():
+        if is_layered(name) or name == NEAR:
+            if name not in base:
+                raise ValueError(f"the base has no {name!r}")
+            if base[name].shape != value.shape:
+                raise ValueError(f"the base's {name!r} has another shape")
+    # The vectors of pieces are not learnt, and a tagger's are rounded.
+    return {**base, **lower, EMBEDDING: base[EMBEDDING]}
+
+
 def _of_bundle(arrays: Mapping[str, Array]) -> list[Weights]:
     """Return the weights of each encoder of a tagger, from what its bundle stores."""
     made: list[Weights] = []
