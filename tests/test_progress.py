@@ -21,7 +21,7 @@ ERASE = "\x1b[2K"
 @pytest.fixture
 def huge(tmp_path: Path, seed_text: str) -> Path:
     path = tmp_path / "huge.txt"
-    path.write_text(" ".join([seed_text.strip()] * 3))
+    path.write_text(" ".join([seed_text.strip()] * 2))
     return path
 
 
