@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock, RLock
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from restore.bundle import CARD, resources_folder
+from restore.channel import Channel
 from restore.config import AUTO, ENGINES
 from restore.decoder import Weights
 from restore.errors import ResourceError, RestoreError
@@ -59,22 +60,30 @@ class Engine:
         beam: hypotheses kept at each input token.
         windows: windows that are searched in step where there are many texts, those of one text counted.
         weights: what the search adds to the model's log-probabilities, and how it reads its posteriors.
+        spoken: the same where the channel drops no words; if None, as elsewhere.
     """
 
     beam: int
     windows: int
     weights: Weights
+    spoken: Weights | None = None
+
+    def weights_for(self, channel: Channel) -> Weights:
+        """Return the weights for what a channel has stripped."""
+        return self.weights if self.spoken is None or channel.stop_words else self.spoken
 
 
 # Of marks the tagger, which has read what follows, knows more than the model and nearly all that it knows: its word counts most.
-TAGS = TagWeights(mark=4.5, first=0.75, last=0.75, edit=0.6, case=0.9)
+TAGS = TagWeights(mark=4.5, first=0.75, last=0.75, edit=0.8, case=0.9)
 NEURAL_WEIGHTS = Weights(
-    insertion=1.2, end=3.2, comma=2.7, rarity=0.3, quote=-2.0, capital=1.0, inflected=1.5, live=6.0, margin=6.0, apart=5.0,
+    insertion=1.2, end=3.2, comma=2.6, rarity=0.3, quote=-2.0, capital=1.0, inflected=1.9, live=6.0, margin=6.0, apart=5.0,
     word_threshold=0.15, tags=TAGS, fusion=0.2,
 )
+# Where no word was dropped the model reads all of them too, and its word counts more than elsewhere.
+SPOKEN_WEIGHTS = replace(NEURAL_WEIGHTS, end=1.2, comma=1.2, tags=replace(TAGS, mark=2.0))
 SETTINGS = {
     FAST: Engine(8, 1, Weights()),
-    NEURAL: Engine(3, 8, NEURAL_WEIGHTS),
+    NEURAL: Engine(3, 8, NEURAL_WEIGHTS, SPOKEN_WEIGHTS),
     HF: Engine(4, 1, Weights(live=12.0)),
 }
 """Chosen on the odd-numbered development documents; but for Hugging Face models, of which each is another."""

@@ -110,7 +110,7 @@ class Restorer:
             grammar = GapGrammar(self.channel, self._lexicon)
         settings = SETTINGS[self._engine]
         beam = self.config.beam or settings.beam
-        return Decoder(model.result(), finder, grammar, beam, settings.weights, tagger.result(), self._fusion)
+        return Decoder(model.result(), finder, grammar, beam, settings.weights_for(self.channel), tagger.result(), self._fusion)
 
     @cached_property
     def _engine(self) -> str:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from restore import Restorer, engines, strip_text
 from restore.bundle import resources_folder
 from restore.calibration import read_calibration
+from restore.channel import get_channel
 from restore.cli.main import group
 from restore.engines import VARIABLE, engine_of
 from restore.errors import ResourceError, RestoreError
@@ -126,3 +127,11 @@ class TestNeural:
         done = CliRunner().invoke(group, ["-", "--model", str(TINY), "--json"], input=TEXTS[0])
         assert done.exit_code == 0, done.stderr
         assert json.loads(done.stdout)["engine"].startswith("neural:")
+
+
+@pytest.mark.parametrize("name", ["transcript", "lower", "nltk", "stemmed"])
+def test_where_no_word_was_dropped_other_weights_count(name):
+    neural, fast, channel = engines.SETTINGS[engines.NEURAL], engines.SETTINGS[engines.FAST], get_channel(name)
+    dropped = name not in ("transcript", "lower")
+    assert (neural.weights_for(channel) is neural.weights) == dropped
+    assert fast.weights_for(channel) is fast.weights

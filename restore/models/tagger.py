@@ -34,7 +34,7 @@ EMBEDDING = "words"
 """The weight that holds the vectors of pieces."""
 LAYERED = ("qkv", "out", "up", "down")
 """The last parts of the names of weights that the graph takes as integers: the matrices of layers."""
-MOST_NUMBERS = 1 << 26
+MOST_NUMBERS = 1 << 27
 """Numbers of all weights together, beyond which they are none of ours."""
 HIGHEST_SCALE = 1e6
 """That a matrix's integers are multiplied by; more could pass the largest float."""
