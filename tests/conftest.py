@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from restore import Restorer
 from restore.models.base import Encoded, Expansion, Request, Window
@@ -18,6 +19,8 @@ from restore.units import segment
 os.environ.setdefault("RESTORE_ENGINE", "fast")  # most tests are about what holds for every engine
 for _name in ("FORCE_COLOR", "NO_COLOR"):
     os.environ.pop(_name, None)
+settings.register_profile("untimed", deadline=None)  # how long a test takes is no matter of tests
+settings.load_profile("untimed")
 os.environ["COLUMNS"] = "100"  # the terminal that tests are run in is no matter
 
 ROOT = Path(__file__).resolve().parent.parent

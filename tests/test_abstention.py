@@ -20,7 +20,7 @@ from restore.source import TokenStream, read_source
 Maker = Callable[[str, int], Restorer]
 
 EXAMPLES = int(os.environ.get("RESTORE_EXAMPLES", "25"))
-thorough = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 
 words = st.sampled_from([
     "The", "the", "US", "of", "and", ".", ",", "He", "said", '"', "(", ")", "U.S.", "O'Rourke", "6,000", "non-violent", "don't",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from restore.channel import channel_names, get_channel
@@ -46,7 +46,6 @@ def test_places_sentences_at_their_first_mark() -> None:
     assert reading.text[at:] == '"In Paris," he said.'
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(max_size=80), PROSE), st.sampled_from(channel_names()))
 def test_reads_anything_without_losing_tokens(text: str, name: str) -> None:
     channel = get_channel(name)
@@ -60,7 +59,6 @@ def test_reads_anything_without_losing_tokens(text: str, name: str) -> None:
     assert {mark for gap in reading.gaps for mark in gap.marks} <= set(MARKS)
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(max_size=80), PROSE))
 def test_levelling_moves_nothing(text: str) -> None:
     levelled = level(text)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
@@ -70,7 +70,6 @@ def test_confusion_of_cases() -> None:
     assert result.confusion["title"] == {"lower": 1, "title": 0, "upper": 0, "mixed": 0}
 
 
-@settings(deadline=None)
 @given(st.lists(WORDS, max_size=30).map(" ".join), st.sampled_from(["nltk", "transcript", "stemmed"]))
 def test_a_text_is_all_right_beside_itself(text: str, channel: str) -> None:
     text += " The officials met in Paris."  # BLEU is 0 where no sentence has four words
@@ -79,7 +78,6 @@ def test_a_text_is_all_right_beside_itself(text: str, channel: str) -> None:
         assert math.isnan(found.value) or found.value == pytest.approx(wanted), name
 
 
-@settings(deadline=None)
 @given(st.lists(WORDS, max_size=30).map(" ".join), st.lists(WORDS, max_size=30).map(" ".join))
 def test_any_two_texts_can_be_scored(original: str, restored: str) -> None:
     result = score([original], [restored], resamples=2)

@@ -43,7 +43,7 @@ strings = st.one_of(
     anything,
 )
 EXAMPLES = int(os.environ.get("RESTORE_EXAMPLES", "25"))
-thorough = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 
 
 def check_history(result: Restoration) -> None:

@@ -54,7 +54,7 @@ def test_every_reading_strips_back(fast: Restorer, text: str, pins: dict[int, Pi
 
 
 @pytest.mark.parametrize("name", ["nltk", "transcript", "stemmed"])
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(text=st.lists(words, max_size=12).map(" ".join), seed=st.integers(0, 99))
 def test_any_combination_strips_back(name: str, by_chance: Maker, text: str, seed: int) -> None:
     restorer = by_chance(name, 3)

@@ -174,7 +174,7 @@ def test_an_unknown_style_is_refused(options: dict[str, str]) -> None:
         Style(**options)  # type: ignore[arg-type]
 
 
-@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["nltk", "transcript"]),
     st.builds(
