@@ -36,6 +36,9 @@ OFFERED = 16
 USUAL, RAREST = -4.3, 2.0
 """A usual inserted word's log-probability by the lexicon; by how much rarer a word may be to count as such. In nats."""
 
+FREE, FULL = 4, 13
+"""Input tokens that brackets hold at no cost, and at most: of a hundred pairs in edited English 80 hold no more, and 98."""
+
 END_CHANCE = 0.1
 """How probable a sentence end must be by the tagger for the search to look at one in any case."""
 
@@ -51,6 +54,9 @@ class Weights:
         rarity: for each nat that an inserted word is rarer than `USUAL`: how frequent words are both model and tagger know,
             so it counts twice in the sum of their opinions.
         quote: for each opening quotation mark: it puts words into somebody's mouth.
+        bracket: for each input token that brackets hold, times how many they hold beyond `FREE` by then. Nothing else makes
+            an open one urgent: to close it costs, to leave it open for one word more hardly does. Beside it, those that hold a
+            sentence or `FULL` tokens must close. 0 for neither.
         prior: times a form's log-probability by the lexicon alone, given its token.
         capital: for a capital inside a sentence, against the habit of a cautious model to write too few.
         inflected: for a form that is not the token itself, against that model's habit to leave tokens as they are.
@@ -73,6 +79,7 @@ class Weights:
     rarity: float = 0.0
     prior: float = 0.5
     quote: float = -4.0
+    bracket: float = 0.0
     capital: float = 0.0
     inflected: float = 0.0
     survivor: float = 2.0
@@ -242,12 +249,26 @@ class Decoder:
             token = tokens[index] if tokens is not None else None
             position = hypothesis.position
             right = Side.WORD if plain else self.right_of(token)
-            insertions = self.insertion_trie(position, hypothesis.left if position.fresh else Side.WORD, right)
+            left = hypothesis.left if position.fresh else Side.WORD
+            insertions = self.insertion_trie(position, left, right)
             if tokens is not None and (position.place is Place.BREAK or right is not Side.BREAK):
                 forms = self.form_trie(tokens, index, position)
             if pin is not None:
                 insertions, forms = self._pinned(pin, hypothesis, insertions, forms)
+            elif self._must_close(hypothesis):
+                closing = self.insertion_trie(position, left, right, closing=True)
+                if closing is not None:
+                    insertions, forms = closing, None
         return Request(hypothesis.state, hypothesis.pending, insertions, forms, self.beam + OFFERED)
+
+    def _must_close(self, hypothesis: Hypothesis) -> bool:
+        """Tell whether the open brackets end here: they hold a sentence, which of a hundred pairs one does, or are full."""
+        position = hypothesis.position
+        if not position.bracket or not self.weights.bracket:
+            return False
+        if position.place is Place.END:
+            return not position.either
+        return position.fresh and tokens_in_brackets(hypothesis.step) >= FULL
 
     def _pinned(
         self, pin: Pin, hypothesis: Hypothesis, insertions: Trie[Any] | None, forms: Trie[Any] | None
@@ -301,10 +322,14 @@ class Decoder:
                         longest = image
         return longest
 
-    def _insertion_trie(self, position: Position, left: Side, right: Side) -> Trie[Insertion] | None:
+    def _insertion_trie(
+        self, position: Position, left: Side, right: Side, closing: bool = False
+    ) -> Trie[Insertion] | None:
         entries = []
         for item in self.grammar.menu(position, left, right):
             if item.merged and not self.model.merges_marks:
+                continue
+            if closing and item.kind != "bracket":
                 continue
             touched = touches(item)
             initial = item.kind == "word" and _starts(position, item.text)
@@ -417,6 +442,8 @@ class Decoder:
         if node is None:
             return
         base = parent.score - parent.hope
+        if parent.node is None and parent.position.bracket and self.weights.bracket:
+            base += self.weights.bracket * max(0, tokens_in_brackets(parent.step) + 1 - FREE)
         initial = parent.position.initial or parent.position.either
         for child, logprob in enumerate(logprobs):
             score = base + logprob
@@ -669,6 +696,16 @@ class Decoder:
             return True
         ended = position.place in ENDED or position.place is Place.DOTTED
         return ended and not (position.bracket or position.quote)
+
+
+def tokens_in_brackets(step: Step | None) -> int:
+    """Return how many input tokens the brackets that are open after a step hold so far, as far back as its window goes."""
+    tokens = 0
+    while step is not None and step.position.bracket:
+        if isinstance(step.what, Form):
+            tokens += step.what.span
+        step = step.before
+    return tokens
 
 
 def _rank(growth: Growth, ahead: float) -> float:

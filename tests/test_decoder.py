@@ -13,11 +13,11 @@ pytest.importorskip("onnxruntime")
 
 from restore.bundle import resources_folder
 from restore.channel import get_channel
-from restore.decoder import Decoder, Growth, Hypothesis, Weights
+from restore.decoder import Decoder, Growth, Hypothesis, Step, Weights
 from restore.engines import FAST, NEURAL, open_fusion, open_model
 from restore.lattice import FormFinder, GapGrammar
 from restore.lattice.forms import Form
-from restore.lattice.gaps import Place, Position, Side
+from restore.lattice.gaps import Insertion, Place, Position, Side
 from restore.lexicon import default_lexicon
 from restore.models.base import Encoded, Trie
 from restore.models.neural import NeuralModel
@@ -36,7 +36,7 @@ FLOOR = float("-inf")
 def decoder() -> Decoder:
     channel, lexicon = get_channel("nltk"), default_lexicon()
     tags = TagWeights(mark=0.4, first=0.3, last=0.3, held=0.1, edit=0.3, case=0.3)
-    weights = Weights(insertion=0.8, apart=5.0, fusion=0.2, tags=tags)
+    weights = Weights(insertion=0.8, bracket=-1.0, apart=5.0, fusion=0.2, tags=tags)
     tagger = Tagger.open(resources_folder() / "tagger")
     grammar = GapGrammar(channel, lexicon)
     return Decoder(NeuralModel.open(TINY), FormFinder(channel, lexicon), grammar, 4, weights, tagger, open_fusion(NEURAL))
@@ -195,6 +195,54 @@ def test_a_reading_that_the_beam_drops_later_has_a_posterior() -> None:
         drive(search, model)
         second.append(search.choices[0].gaps[1][1])
     assert second[1] == pytest.approx(second[0], abs=0.05) != 0
+
+
+def in_brackets(held: int) -> tuple[Position, Step]:
+    """Return a position in brackets that hold so many input tokens, and the step before it."""
+    step = Step(None, Form("before", 1, 0.0, 0.0), " before", Position().after_form())
+    position = Position(Place.OPEN, initial=False, bracket=True)
+    step = Step(step, Insertion(" (", "bracket", Place.OPEN), " (", position)
+    for _ in range(held):
+        position = position.after_form()
+        step = Step(step, Form("word", 1, 0.0, 0.0), " word", position)
+    return position, step
+
+
+@pytest.mark.parametrize(("held", "cost"), [(3, 0.0), (4, 1.0), (6, 3.0)])
+def test_long_brackets_cost_more_with_each_token(decoder: Decoder, held: int, cost: float) -> None:
+    """To leave them open for one word more never costs much by itself, so that they stayed open to the end of the text."""
+    tokens = TokenStream(read_source(TEXT, decoder.finder.channel))
+    position, step = in_brackets(held)
+    shut = Insertion(")", "bracket", Place.CLOSE)
+    closed = position.after(shut, True)
+    free = Decoder(
+        decoder.model, decoder.finder, decoder.grammar, decoder.beam, replace(decoder.weights, bracket=0.0), None, decoder.fusion
+    )
+    node = decoder.form_trie(tokens, 8, position)
+    for place, last, owed in ((position, step, cost), (closed, Step(step, shut, ")", closed), 0.0)):
+        scores = []
+        for one in (decoder, free):
+            parent, _ = begun(decoder, 8)
+            parent.position, parent.step = place, last
+            growing: list[Growth] = []
+            one.grow_forms(parent, node, [-1.0] * len(node.ids), growing, growing)
+            scores.append([growth.score for growth in growing])
+        assert scores[0] == pytest.approx([score - owed for score in scores[1]])
+
+
+@pytest.mark.parametrize(("held", "mark", "must"), [(12, "", False), (13, "", True), (2, ".", True), (2, "?", False)])
+def test_full_brackets_close_and_so_do_those_that_hold_a_sentence(decoder: Decoder, held: int, mark: str, must: bool) -> None:
+    tokens = TokenStream(read_source(TEXT, decoder.finder.channel))
+    parent, _ = begun(decoder, 8)
+    parent.position, parent.step = in_brackets(held)
+    if mark:
+        item = Insertion(mark, "mark", Place.END)
+        parent.position = parent.position.after(item, True)
+        parent.step = Step(parent.step, item, mark, parent.position)
+    asked = decoder.request(parent, tokens, 8)
+    assert (asked.forms is None) is must
+    assert asked.insertions is not None
+    assert all(item.text.startswith(")") for item, _ in asked.insertions.all()) is must
 
 
 def test_forms_that_are_not_the_token_itself_are_weighed(decoder: Decoder) -> None:

@@ -68,7 +68,7 @@ ADDED_RATE = 5.0
 """How much faster the layers that the base had not are learnt."""
 TAUGHT = 0.6
 """A teacher's share of what is learnt in the beginning; it falls to nothing by the end."""
-LOSS_WEIGHTS = {"marks": 1.5, "first": 1.0, "last": 0.7, "held": 0.5, "edits": 0.7, "cases": 0.7}
+LOSS_WEIGHTS = {"marks": 1.5, "first": 1.0, "last": 0.7, "held": 0.5, "edits": 1.5, "cases": 1.0}
 FINAL_RATE, CLIP, BETAS, WEIGHT_DECAY, WARM_UP = 0.05, 1.0, (0.9, 0.98), 0.01, 100
 SAVE_SECONDS, MEASURE_STEPS, AVERAGE = 300.0, 200, 0.995
 SAMPLE = 64
