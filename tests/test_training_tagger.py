@@ -132,6 +132,17 @@ def test_training_learns_goes_on_and_is_repeatable(base: Path, corpus: Path, tmp
     assert np.isfinite(tags.marks).all()
 
 
+def test_bfloat16_says_nearly_the_same(base: Path) -> None:
+    network = Network(read_base(base).encoders[0], OUTPUTS)
+    batch, _ = read(network, base)
+    with torch.no_grad():
+        exact, rounded = network(batch), network(batch, half=True)
+    for name, found in exact.items():
+        assert rounded[name].dtype == torch.float32
+        assert not torch.equal(rounded[name], found)
+        torch.testing.assert_close(rounded[name], found, rtol=0.05, atol=0.05)
+
+
 def test_a_tagger_is_a_base(base: Path, corpus: Path, tmp_path: Path) -> None:
     ran = CliRunner().invoke(
         group, ["train", "tagger", str(corpus), "-o", str(tmp_path / "a"), "--base", str(base), "--gaps", "500"]

@@ -44,10 +44,10 @@ from restore.training.packing import (
     batches,
     encode_window,
     fixed_batches,
-    half_precision,
     losses,
 )
 from restore.training.pairs import Shape, WindowSource, facts_of, held_out_windows, open_source
+from restore.training.precision import half_precision
 from restore.training.vocabulary import count_pieces
 
 FINAL_RATE = 0.05

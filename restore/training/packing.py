@@ -294,12 +294,6 @@ def _half_attention(query: Tensor, key: Tensor, value: Tensor, scale: float, sou
 AttentionInterface.register(ATTENTION, packed_attention)
 
 
-def half_precision() -> bool:
-    """Return whether this processor multiplies bfloat16 numbers by itself, at twice the speed of float32."""
-    cpu: Any = torch.cpu
-    return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
-
-
 def losses(model: LlamaForCausalLM, batch: Batch, half: bool = False) -> Tensor:
     """Return the loss of each target piece, in nats. The head is applied to target positions only.
 

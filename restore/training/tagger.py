@@ -45,6 +45,7 @@ from restore.training.pairs import (
     facts_of,
     read_sources,
 )
+from restore.training.precision import half_precision
 from restore.training.tagger_export import export
 from restore.training.tagger_network import (
     Network,
@@ -112,6 +113,7 @@ def train(
     rows: int = ROWS,
     levels: Sequence[int] = (),
     share: float | None = None,
+    half: bool | None = None,
     resume: bool = True,
     report: Callable[[str], None] = print,
 ) -> Path:
@@ -144,6 +146,7 @@ def train(
         levels: the largest integer that each encoder's weights are rounded to in the end; 63 if not given.
         share: what the logits of the encoder that is trained count beside those of others, from 0 to 1; if not given, what they
             counted in the base, or as much as each other.
+        half: multiply in bfloat16; None is wherever the processor gains by it.
         resume: go on from what a stopped run left in `out`; else begin anew.
         report: called with lines to show.
 
@@ -206,6 +209,7 @@ def train(
     maker = RowMaker(tokenizer, words, edits)
     outputs = {"marks": len(Mark), "cases": len(Case), "edits": len(edits)} | dict.fromkeys(("first", "last", "held"), len(words))
     run = Run(Network(known, outputs), maker, source, folder, seed, learning_rate, minutes, gaps, report, teachers, rows)
+    run.half = half_precision() if half is None else half
     run.progress.facts = facts
     run.progress.seed = seed
     if held_out is not None:
@@ -286,6 +290,7 @@ class Run:
     say: Callable[[str], None]
     teachers: Sequence[Network] = ()
     rows: int = ROWS
+    half: bool = False
     held_out: list[Batch] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
     measured: dict[str, float] = field(default_factory=dict)
@@ -391,7 +396,7 @@ class Run:
 
         def gradient(batch: Batch) -> tuple[dict[str, float], tuple[Tensor, ...]]:
             torch.set_num_threads(1)
-            found = self.network(batch)
+            found = self.network(batch, self.half)
             wanted = losses(found, batch)
             parts = {name: float(loss.detach()) for name, loss in wanted.items()}
             if self.teachers:

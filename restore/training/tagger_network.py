@@ -82,13 +82,22 @@ class Network(nn.Module):  # type: ignore[misc]  # where PyTorch is not installe
         return self.get_parameter(self.names[name])
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
-        return x @ self.weight(name) + self.weight(f"{name}.bias")
+        return functional.linear(x, self.weight(name).T, self.weight(f"{name}.bias"))
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
         return functional.layer_norm(x, x.shape[-1:], self.weight(name), self.weight(f"{name}.bias"), EPSILON)
 
-    def forward(self, batch: Batch) -> Weights:
-        """Return the logits of all tags of a batch's gaps and tokens."""
+    def forward(self, batch: Batch, half: bool = False) -> Weights:
+        """Return the logits of all tags of a batch's gaps and tokens.
+
+        Args:
+            batch: what to read.
+            half: multiply matrices in bfloat16.
+        """
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            return {name: found.float() for name, found in self._read(batch).items()}
+
+    def _read(self, batch: Batch) -> Weights:
         rows, length = batch.pieces.shape
         x = self._norm(self.weight("words")[batch.pieces] + self.weight("places")[:length], "norm")
         seen = (batch.pieces != 0)[:, None, None, :]
