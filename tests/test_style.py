@@ -227,6 +227,19 @@ def test_rare_words_are_cased_by_their_document() -> None:
     assert [unit.text for unit in casing.settled(walked)] == ["Cedillo", "Pereira", "said", "Pereira", "'s", "Pereira"]
 
 
+def test_an_abbreviation_has_its_full_stops_throughout_a_document() -> None:
+    casing = Casing(default_lexicon(), lambda one, other: strip_text(one, "nltk") == strip_text(other, "nltk"))
+    words = ["In", "the", "U.S.", "and", "US", "UK", "U.S.", "U.S."]
+    walked, _ = steps(*words)
+    choices = [Choice((), (("U.S.", 0.6), ("US", 0.4)) if word in ("US", "U.S.") else ((word, 1.0),), {}) for word in words]
+    casing.observe(walked, choices)
+    assert [unit.text for unit in casing.settled(walked)] == ["In", "the", "U.S.", "and", "U.S.", "UK", "U.S.", "U.S."]
+    us = [walked[4], walked[3], walked[4]]
+    ended = Step(None, Insertion(".", "mark", Place.END), ".", Position(Place.END, initial=True))
+    settled = [unit.text for unit in casing.settled([us[0], ended, *us])]
+    assert settled == ["US", ".", "U.S.", "and", "US"]  # one full stop too many where a sentence ends, or may end
+
+
 @pytest.mark.parametrize("style", [Style(serial_comma=False), Style(serial_comma=True), Style(abbreviations="dotted")])
 def test_streaming_gives_the_same_style(style: Style) -> None:
     text = "\n\n".join(["minister visited france germany italy", "president left us"] * 45)
