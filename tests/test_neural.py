@@ -582,6 +582,18 @@ class TestExport:
 
         assert error(rounded(weight, x.T @ x, 7)) < error(rounded(weight, None, 7)) / 3
 
+    def test_a_sum_whose_two_sides_differ_by_rounding_will_do(self):
+        """As on processors that add up in another order on either side: with one input far larger than all others."""
+        pytest.importorskip("onnx")
+        from restore.training.quantise import rounded
+
+        chance = np.random.default_rng(0)
+        x = chance.standard_normal((4, 256)).astype(np.float32)
+        x[:, 0] *= 100
+        moment = x.T @ x + np.triu(np.full((256, 256), 0.2, np.float32), 1)
+        made, even = (rounded(x, one, 7) for one in (moment, (moment + moment.T) / 2))
+        assert (made.integers == even.integers).all()
+
     @pytest.mark.parametrize(
         ("change", "why"),
         [

@@ -179,7 +179,7 @@ def rounded(weight: Array, moment: Array | None = None, levels: int = MOST_LEVEL
 
 def _error_factor(moment: Array) -> npt.NDArray[np.float32]:
     """Return the upper Cholesky factor of the inverse of a moment, which says who makes up for whose error."""
-    damped = moment.astype(np.float64)
+    damped = (moment + moment.T).astype(np.float64) / 2  # sums in float32 may differ by their order on its two sides
     damped[np.diag_indices_from(damped)] += 0.01 * np.trace(damped) / len(damped) + 1e-9
     return np.linalg.cholesky(np.linalg.inv(damped)).T.astype(np.float32)
 
