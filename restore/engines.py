@@ -82,7 +82,7 @@ NEURAL_WEIGHTS = Weights(
 # Where no word was dropped the model reads all of them too, and its word counts more than elsewhere.
 SPOKEN_WEIGHTS = replace(NEURAL_WEIGHTS, end=1.2, comma=1.2, tags=replace(TAGS, mark=2.0))
 SETTINGS = {
-    FAST: Engine(8, 1, Weights()),
+    FAST: Engine(8, 1, Weights(bracket=-1.0)),
     NEURAL: Engine(3, 8, NEURAL_WEIGHTS, SPOKEN_WEIGHTS),
     HF: Engine(4, 1, Weights(live=12.0)),
 }
