@@ -110,9 +110,9 @@ def _dotted(text: str) -> str:
 
 def _inside(steps: Sequence[Step], number: int) -> bool:
     """Tell whether a sentence is known to go on after the form that this step wrote."""
-    for here, coming in zip(steps[number:], steps[number + 1 :], strict=False):
-        if here.position.initial:
+    for coming in range(number + 1, len(steps)):
+        if steps[coming - 1].position.initial:
             return False
-        if isinstance(coming.what, Form):
+        if isinstance(steps[coming].what, Form):
             return True
     return False
