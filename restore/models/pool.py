@@ -16,6 +16,7 @@ refers to it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from math import prod
 from weakref import ref
@@ -44,22 +45,30 @@ class Pool:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._entered: list[ref[Lane]] = []
-        self._memory = self._spare = np.zeros(0, np.float32)
-        self.data = self._moved(0, 0)
+        self._memory = np.zeros(0, np.float32)
+        self.data = self._memory.reshape(2 * shape.layers, 0, shape.groups, 0, shape.head_width)
 
-    def _moved(self, lanes: int, slots: int) -> npt.NDArray[np.float32]:
-        """Return room of another size, which holds any numbers, in memory that was used before the last move.
+    def _move(self, places: Sequence[int], lanes: int, slots: int) -> None:
+        """Change the room to another size, in the memory that it has if that is large enough.
 
-        Memory that is new costs as much as some runs do: the system clears it, page by page. So there are two areas, used in
-        turn, each as large as was ever needed.
+        Memory that is new costs as much as some runs do: the system clears it, page by page.
+
+        Args:
+            places: the places of the lanes to keep, in the order in which they are to stand.
+            lanes: how many texts there is to be room for.
+            slots: how many pieces of each.
         """
         shape = self._shape
         sizes = (2 * shape.layers, lanes, shape.groups, slots, shape.head_width)
-        size = prod(sizes)
-        if size > self._spare.size:
-            self._spare = np.zeros(2 * size, np.float32)  # what is not used yet takes none
-        self._memory, self._spare = self._spare, self._memory
-        return self._memory[:size].reshape(sizes)
+        size, old = prod(sizes), self.data
+        if size > self._memory.size:
+            self._memory = np.zeros(2 * size, np.float32)  # what is not used yet takes none
+        self.data = self._memory[:size].reshape(sizes)
+        kept = min(slots, old.shape[3])
+        # A layer that grows reaches into the old ones after it, one that shrinks into none but its own and those before it.
+        layers = range(2 * shape.layers)
+        for layer in reversed(layers) if size > old.size else layers:
+            self.data[layer, : len(places), :, :kept] = old[layer, places, :, :kept]  # copied before it is written
 
     @property
     def lanes(self) -> int:
@@ -87,11 +96,9 @@ class Pool:
         wanted = len(live) + lanes, _rounded(max([slots, *(lane.room for lane in live)], default=0))
         if wanted[0] > self.lanes or wanted[1] > self.slots or self.lanes * self.slots > MOST_WASTE * wanted[0] * wanted[1]:
             wanted = wanted[0], wanted[1] + SLOT_STEP  # the next step will be needed soon
-            data, kept = self._moved(*wanted), min(wanted[1], self.slots)
+            self._move([lane.number for lane in live], *wanted)
             for number, lane in enumerate(live):
-                data[:, number, :, :kept] = self.data[:, lane.number, :, :kept]
                 lane.number = number
-            self.data = data
 
     def enter(self, lane: Lane) -> int:
         """Return the number of a place for a lane, which it has for as long as anybody refers to it."""
