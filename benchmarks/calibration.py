@@ -115,6 +115,7 @@ def report(found: dict[str, Measured], rates: dict[str, float], resamples: int) 
             },
             "risk_coverage": risk_coverage(measured.documents),
             "sense": measured.sense.to_dict(),
+            "genders": dict(sorted(measured.sense.genders.items())),
             "examples": examples[::step][:EXAMPLES],
         }
     return sources
@@ -168,6 +169,11 @@ def markdown(engine: str, name: str, sources: dict[str, Any]) -> Iterator[str]:
             wanted = f"{row['wanted_per_100']:.2f}" if row["wanted"] else "-"
             yield f"| {kind} | {wanted} | {' | '.join(shares)} | {row['per_100']:.2f} |"
         yield ""
+        found = rows["genders"]
+        for one, other, whom in (("she", "he", "women"), ("he", "she", "men")):
+            right, all_ = found.get(f"{one} as {one}", 0), found.get(f"{one} as {one}", 0) + found.get(f"{one} as {other}", 0)
+            if all_:
+                yield f"Of {all_} pronouns of {whom} with a pronoun in their place, {percent(right / all_)} % are of {whom}.\n"
 
 
 def draw(sources: dict[str, Any], path: Path) -> None:

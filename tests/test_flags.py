@@ -151,6 +151,21 @@ def test_a_flag_one_gap_off_is_near(fast: Restorer, place: int, found: tuple[int
     assert (counts.either["negation"], counts.near["negation"]) == found
 
 
+@pytest.mark.parametrize(
+    ("original", "restored", "found"),
+    [
+        ("She lost her doll.", "He lost his doll.", {"she as he": 2}),
+        ("She lost her doll.", "She lost his doll.", {"she as she": 1, "she as he": 1}),
+        ("He lost the doll.", "She lost her doll.", {"he as she": 1}),
+        ("They lost his doll.", "We lost their doll.", {}),
+    ],
+)
+def test_women_taken_for_men_are_counted(fast: Restorer, original: str, restored: str, found: dict[str, int]) -> None:
+    counts = SenseCounts()
+    counts.add(original, Restoration(restored, "lost doll", ()), fast.channel)
+    assert counts.genders == found
+
+
 def test_the_table_of_words() -> None:
     words = flag_words()
     assert set(words) == set(WORDS)

@@ -11,6 +11,9 @@ from restore.evaluation.reading import read
 from restore.flags import WORDS, Flag, flag_words
 from restore.restoration import Restoration
 
+PRONOUNS = {"she": frozenset({"she", "her", "hers", "herself"}), "he": frozenset({"he", "his", "him", "himself"})}
+"""What speaks of a woman and of a man."""
+
 
 @dataclass
 class SenseCounts:
@@ -24,6 +27,8 @@ class SenseCounts:
         either: those that are restored or flagged.
         near: those that are restored, or flagged in their gap or in the one before or after it: for a reader, the same words.
         flags: flags, right or wrong.
+        genders: gaps in which original and restored text both have such a pronoun, by whom they speak of: "she as he" is a woman
+            in the original that the restored text makes a man.
     """
 
     words: int = 0
@@ -33,6 +38,7 @@ class SenseCounts:
     either: Counter[str] = field(default_factory=Counter)
     near: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
+    genders: Counter[str] = field(default_factory=Counter)
 
     def add(self, original: str, restoration: Restoration, channel: Channel) -> None:
         """Count one document, which was restored without repair.
@@ -47,6 +53,9 @@ class SenseCounts:
         self.flags.update(flag.kind for flag in restoration.flags)
         places = _places(restoration.flags)
         for place, (gap, other) in enumerate(zip(ours.gaps, theirs.gaps, strict=True)):
+            before, after = _genders(gap.words), _genders(other.words)
+            if len(before) == len(after) == 1:
+                self.genders[f"{before[0]} as {after[0]}"] += 1
             for kind in WORDS:
                 wanted = [word for word in gap.words if word in flag_words()[kind]]
                 if not wanted:
@@ -78,6 +87,10 @@ class SenseCounts:
                 "wanted_per_100": round(100 * wanted / self.words, 3) if self.words else None,
             }
         return rows
+
+
+def _genders(words: Iterable[str]) -> list[str]:
+    return [name for name, pronouns in PRONOUNS.items() if not pronouns.isdisjoint(words)]
 
 
 def _places(flags: Iterable[Flag]) -> set[tuple[str, int]]:

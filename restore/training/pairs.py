@@ -8,7 +8,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from restore.channel import Channel, Token, get_channel
 from restore.errors import RestoreError
 from restore.training.documents import read_documents, stem
+from restore.training.people import PRONOUN, exchanged
 
 CHANNEL_SHARES: Mapping[str, float] = {"nltk": 0.8, "transcript": 0.1, "stemmed": 0.1}
 
@@ -220,6 +221,7 @@ class WindowSource:
         weights: how much oftener than its length a source is drawn from; 1 for a source not named.
         shape: how windows are cut.
         seed: what the windows depend on.
+        exchange: the share of drawn documents in which women and men are in each other's place (`restore.training.people`).
     """
 
     documents: Mapping[str, Sequence[str]]
@@ -227,6 +229,7 @@ class WindowSource:
     weights: Mapping[str, float] = field(default_factory=lambda: dict(SOURCE_WEIGHTS))
     shape: Shape = Shape()
     seed: int = 0
+    exchange: float = 0.0
 
     def __post_init__(self) -> None:
         if not any(text for texts in self.documents.values() for text in texts):
@@ -256,11 +259,38 @@ class WindowSource:
 
     def document(self, chance: random.Random) -> tuple[str, str, list[Token]]:
         """Draw a document; return the name of a channel, the document, and what the channel keeps of it."""
+        return self._drawn(chance, self._shares, self._totals)
+
+    def person(self, chance: random.Random) -> tuple[str, str, list[Token], int]:
+        """Draw a document by what it says of persons, and a place where it says "he" or "she".
+
+        Returns:
+            The name of a channel, the document, what the channel keeps of it, and how many of these are before the place.
+        """
+        shares, totals = self._pronouns
+        channel, text, tokens = self._drawn(chance, shares, totals)
+        places = [match.start() for match in PRONOUN.finditer(text)]
+        return channel, text, tokens, bisect_left(tokens, chance.choice(places or [0]), key=lambda token: token.start)
+
+    def _drawn(
+        self, chance: random.Random, shares: Sequence[float], totals: Mapping[str, Sequence[int]]
+    ) -> tuple[str, str, list[Token]]:
         channel = chance.choices(list(self.channels), list(self.channels.values()))[0]
-        source = chance.choices(self._names, self._shares)[0]
-        totals = self._totals[source]
-        which = min(bisect_left(totals, chance.random() * totals[-1]), len(totals) - 1)
+        source = chance.choices(self._names, shares)[0]
+        within = totals[source]
+        which = min(bisect_left(within, chance.random() * within[-1]), len(within) - 1)
+        if self.exchange and chance.random() < self.exchange:
+            text = exchanged(self.documents[source][which])
+            return channel, text, self._channels[channel].tokens(text)
         return channel, self.documents[source][which], self._tokens(channel, source, which)
+
+    @cached_property
+    def _pronouns(self) -> tuple[list[float], dict[str, list[int]]]:
+        """For each source its share of the pronouns, and how many its documents have, added up."""
+        counts = {name: [sum(1 for _ in PRONOUN.finditer(text)) for text in self.documents[name]] for name in self._names}
+        totals = {name: list(accumulate(found)) for name, found in counts.items()}
+        shares = [self.weights.get(name, 1.0) * (totals[name][-1] if totals[name] else 0) for name in self._names]
+        return (shares, totals) if any(shares) else (self._shares, self._totals)
 
     def window(self, number: int) -> Window:
         """Return window `number`.
