@@ -169,11 +169,11 @@ def markdown(engine: str, name: str, sources: dict[str, Any]) -> Iterator[str]:
             wanted = f"{row['wanted_per_100']:.2f}" if row["wanted"] else "-"
             yield f"| {kind} | {wanted} | {' | '.join(shares)} | {row['per_100']:.2f} |"
         yield ""
-        found = rows["genders"]
+        genders = rows["genders"]
         for one, other, whom in (("she", "he", "women"), ("he", "she", "men")):
-            right, all_ = found.get(f"{one} as {one}", 0), found.get(f"{one} as {one}", 0) + found.get(f"{one} as {other}", 0)
-            if all_:
-                yield f"Of {all_} pronouns of {whom} with a pronoun in their place, {percent(right / all_)} % are of {whom}.\n"
+            right, wrong = genders.get(f"{one} as {one}", 0), genders.get(f"{one} as {other}", 0)
+            if right or wrong:
+                yield f"Of {right + wrong} pronouns of {whom} with a pronoun in their place, {percent(right / (right + wrong))} % are of {whom}.\n"
 
 
 def draw(sources: dict[str, Any], path: Path) -> None:
