@@ -173,7 +173,8 @@ def markdown(engine: str, name: str, sources: dict[str, Any]) -> Iterator[str]:
         for one, other, whom in (("she", "he", "women"), ("he", "she", "men")):
             right, wrong = genders.get(f"{one} as {one}", 0), genders.get(f"{one} as {other}", 0)
             if right or wrong:
-                yield f"Of {right + wrong} pronouns of {whom} with a pronoun in their place, {percent(right / (right + wrong))} % are of {whom}.\n"
+                share = percent(right / (right + wrong))
+                yield f"Of {right + wrong} pronouns of {whom} with a pronoun in their place, {share} % are of {whom}.\n"
 
 
 def draw(sources: dict[str, Any], path: Path) -> None:
