@@ -20,7 +20,7 @@ from restore.cli.main import group  # noqa: E402
 from restore.errors import RestoreError  # noqa: E402
 from restore.models.tagger import Tagger  # noqa: E402
 from restore.training.tagger import train  # noqa: E402
-from restore.training.tagger_network import Network, read_base  # noqa: E402
+from restore.training.tagger_network import Network, gender_loss, read_base  # noqa: E402
 from restore.training.tagger_rows import ROW, Batch, RowMaker, name_tags  # noqa: E402
 
 DOCUMENT = "\n".join(
@@ -325,3 +325,19 @@ def test_tags_are_named_by_how_often_they_occur(corpus: Path) -> None:
     assert words[:2] == ["", "?"]
     assert words[2] == "the"
     assert edits[:3] == ["?", "=", "-+s"]
+
+
+def test_what_tells_women_from_men_counts_besides(base: Path) -> None:
+    maker = RowMaker(read_base(base).tokenizer, ["", "?", "she", "her", "he", "the"], ["?", "="])
+    channel, women, men = get_channel("nltk"), torch.tensor([2, 3]), torch.tensor([4])
+
+    def loss(text: str, **odds: float) -> float:
+        batch = maker.batch([maker.row(text, channel.tokens(text), 0)])
+        gaps = len(batch.before)
+        logits = torch.tensor([[odds.get(word, 0.0) for word in maker.words]] * gaps)
+        return float(gender_loss({"first": logits, "last": logits}, batch, women, men))
+
+    assert loss("The minister left the house.") == 0
+    assert loss("She left.", she=9.0) < 1e-3 < loss("He left.", he=0.0)
+    assert loss("He left.", she=9.0) == pytest.approx(2 * 9, abs=0.1)  # as the first word and the last
+    assert loss("She left.", the=9.0) == pytest.approx(2 * np.log(1.5))  # two words of women, one of men

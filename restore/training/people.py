@@ -16,6 +16,8 @@ from restore.channel.presets import stop_list
 PRONOUN = re.compile(r"\b(?:[Hh]e|[Hh]is|[Hh]im|[Hh]imself|[Ss]he|[Hh]ers?|[Hh]erself)\b")
 """What a text says of one person."""
 
+WOMEN, MEN = ("her", "hers", "herself", "she"), ("he", "him", "himself", "his")
+
 _NOUNS = """
 man woman, men women, boy girl, boys girls, husband wife, husbands wives, father mother, fathers mothers, dad mom,
 brother sister, brothers sisters, son daughter, sons daughters, uncle aunt, nephew niece, grandfather grandmother,

@@ -45,11 +45,13 @@ from restore.training.pairs import (
     facts_of,
     read_sources,
 )
+from restore.training.people import MEN, WOMEN
 from restore.training.precision import half_precision
 from restore.training.tagger_export import export
 from restore.training.tagger_network import (
     Network,
     agreed,
+    gender_loss,
     lessons,
     losses,
     moments,
@@ -73,6 +75,8 @@ ADDED_RATE = 5.0
 TAUGHT = 0.6
 """A teacher's share of what is learnt in the beginning; it falls to nothing by the end."""
 LOSS_WEIGHTS = {"marks": 1.5, "first": 1.0, "last": 0.7, "held": 0.5, "edits": 1.5, "cases": 1.0}
+GENDER_WEIGHT = 8.0
+"""What it counts besides to tell women from men, in the gaps that speak of either."""
 FINAL_RATE, CLIP, BETAS, WEIGHT_DECAY, WARM_UP = 0.05, 1.0, (0.9, 0.98), 0.01, 100
 SAVE_SECONDS, MEASURE_STEPS, AVERAGE = 300.0, 200, 0.995
 SAMPLE = 64
@@ -177,7 +181,7 @@ def train(
     *others, known = found.encoders
     tokenizer, words, edits = found.tokenizer, found.words, found.edits
     facts = {**facts_of(source), "seed": seed, "base": base.name, "layers": layers, "rows": rows}
-    facts |= {"persons": PERSONS, "exchanged": EXCHANGED}
+    facts |= {"persons": PERSONS, "exchanged": EXCHANGED, "gender": GENDER_WEIGHT}
     if lower is not None:
         below = read_teacher(lower, tokenizer)
         try:
@@ -312,6 +316,8 @@ class Run:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
         self.workers = min(available_threads(), self.rows)
+        known = self.maker.words
+        self.genders = [torch.tensor([known[word] for word in words if word in known]) for words in (WOMEN, MEN)]
 
     @property
     def done(self) -> float:
@@ -416,6 +422,8 @@ class Run:
                 for name, loss in lessons(found, taught, batch).items():
                     wanted[name] = (1 - share) * wanted[name] + share * loss
             total = sum((LOSS_WEIGHTS[name] * loss for name, loss in wanted.items()), torch.zeros(()))
+            if all(len(numbers) for numbers in self.genders):
+                total = total + GENDER_WEIGHT * gender_loss(found, batch, *self.genders)
             return parts, torch.autograd.grad(total / gaps, self.parameters)
 
         sums: list[Tensor] = []
