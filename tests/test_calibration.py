@@ -248,7 +248,7 @@ def test_trains_from_files(tmp_path: Path) -> None:
     path.write_text(text + "\n%%%\n")
     said: list[tuple[str, int]] = []
     bundle = train_calibration([path], tmp_path / "out", half="all", progress=lambda *args: said.append(args))
-    assert bundle.card["made"]["fast"]["documents"] == {"nltk": 3}
+    assert {name: made["documents"] for name, made in bundle.card["made"]["fast"].items()} == {"nltk": 3}
     assert said[-1] == ("nltk", 3)
     train_calibration([path], tmp_path / "out", half="odd", channels=("transcript",))
     assert set(read_calibration(tmp_path / "out")["fast"]["channels"]) == {"nltk", "transcript"}
@@ -269,7 +269,7 @@ def test_documents_of_which_nothing_is_kept_are_passed_over(tmp_path: Path) -> N
     path = tmp_path / "v1.2.txt"
     path.write_text("It was.\n%%%\nThe officials met in Paris.\n%%%\n")
     bundle = train_calibration([path], tmp_path / "out", half="all", words={"v1.2": 100}, weights={"v1.2": 2})
-    assert bundle.card["made"]["fast"]["documents"] == {"nltk": 1}
+    assert {name: made["documents"] for name, made in bundle.card["made"]["fast"].items()} == {"nltk": 1}
 
 
 def test_weights_go_by_names_with_dots(tmp_path: Path) -> None:

@@ -134,7 +134,8 @@ def train_calibration(
     name = Restorer(engine=engine, model=model, calibration=False).engine
     fitted: dict[str, dict[str, Any]] = {}
     rules: dict[str, Rule] = {}
-    made: dict[str, Any] = {"half": half, "words": dict(words or {}), "weights": dict(weights or {}), "documents": {}}
+    given: dict[str, Any] = {"half": half, "words": dict(words or {}), "weights": dict(weights or {})}
+    made: dict[str, Any] = {}
     for channel in channels:
         documents: list[Fit] = []
         shares: list[float] = []
@@ -149,7 +150,7 @@ def train_calibration(
         sizes = [document.words for document in documents]
         # Where a kind is dropped by several channels, the first of them decides.
         rules = {**fit_rules([document.gaps for document in documents], sizes, shares), **rules}
-        made["documents"][channel] = len(documents)
+        made[channel] = {**given, "documents": len(documents)}
     return write_calibration(out, name, fitted, rules, made)
 
 
@@ -174,7 +175,7 @@ def write_calibration(
         model: the model's name and checksum.
         fitted: curves as plain data, by channel and kind.
         rules: by kind of flag.
-        made: how they were made, for the card.
+        made: how they were made, by channel, for the card.
     """
     engines: dict[str, Any] = {}
     notes: dict[str, Any] = {}
@@ -191,8 +192,7 @@ def write_calibration(
         "channels": {**known.get("channels", {}), **fitted},
         "flags": {**flags, **new} if USUAL in fitted else {**new, **flags},
     }
-    before = notes.get(engine, {}).get("documents", {}) if known else {}
-    notes[engine] = {**made, "documents": {**before, **made.get("documents", {})}}
+    notes[engine] = {**(notes.get(engine, {}) if known else {}), **made}
     text = json.dumps(engines, indent=1, sort_keys=True) + "\n"
     card = {"about": ABOUT, "command": "restore train calibration", "made": notes}
     return write_bundle(out, FORMAT, VERSION, {FILE: lambda path: _write(path, text)}, card)
