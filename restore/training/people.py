@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Mapping
 
 from restore.channel.presets import stop_list
+from restore.evaluation.sense import PRONOUNS
 
 PRONOUN = re.compile(r"\b(?:[Hh]e|[Hh]is|[Hh]im|[Hh]imself|[Ss]he|[Hh]ers?|[Hh]erself)\b")
 """What a text says of one person."""
 
-WOMEN, MEN = ("her", "hers", "herself", "she"), ("he", "him", "himself", "his")
+WOMEN, MEN = sorted(PRONOUNS["she"]), sorted(PRONOUNS["he"])
 
 _NOUNS = """
 man woman, men women, boy girl, boys girls, husband wife, husbands wives, father mother, fathers mothers, dad mom,
