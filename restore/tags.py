@@ -41,6 +41,9 @@ NO_WORD, OTHER_WORD = "", "?"
 SAME, OTHER_EDIT = "=", "?"
 """The edits that change nothing, and too much."""
 
+PRONOUNS = {"she": frozenset({"she", "her", "hers", "herself"}), "he": frozenset({"he", "his", "him", "himself"})}
+"""What speaks of a woman and of a man."""
+
 _WORD = re.compile(r"[A-Za-z]+(?:['\u2019][A-Za-z]+)?|['\u2019](?:s|re|ve|ll|d|m|t)\b")
 _END = re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]]*(?=\s|$|[\"\u201c(])")
 COMMA = re.compile(r"[,;:\u2014\u2013]| - |--")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from restore.opinion import (
     with_insertion,
 )
 from restore.source import TokenStream, read_source
-from restore.tags import NO_WORD, OTHER_WORD, Case, Mark, case_of, edit_of, mark_of_gap, words_of_gap
+from restore.tags import NO_WORD, OTHER_WORD, PRONOUNS, Case, Mark, case_of, edit_of, mark_of_gap, words_of_gap
 
 CASES = json.loads((Path(__file__).parent / "data" / "tags.json").read_text(encoding="utf-8"))
 TEXT = (
@@ -146,6 +147,31 @@ def test_probabilities_sum_to_one(tagger: Tagger) -> None:
         assert len(row) == len(tokens)
         np.testing.assert_allclose(np.exp(row).sum(axis=1), 1, rtol=1e-4)
     assert tags.held.shape == tags.first.shape
+
+
+@pytest.mark.parametrize("case", CASES["persons"], ids=lambda case: case["label"])
+def test_women_and_men_are_told_apart(tagger: Tagger, case: dict[str, Any]) -> None:
+    tokens = case["text"].split()
+    chances = tagger.tag(tokens).first[tokens.index(case["before"])]
+    assert chances[tagger.words[case["likelier"]]] > chances[tagger.words[case["than"]]]
+
+
+@pytest.mark.parametrize("nats", [0.6, -3.0])
+def test_the_odds_of_women_and_men_are_weighed_anew(tagger: Tagger, nats: float) -> None:
+    tokens = ["woman", "lost", "husband", "war", "left", "child", "alone"]
+    plain = tagger.tag(tokens)
+    adviser = Adviser(tagger, replace(WEIGHTS, women=nats), get_channel("nltk"), {})
+    weighed = adviser.tag(tokens, 0, len(tokens))
+    women, men = ([tagger.words[word] for word in sorted(PRONOUNS[name]) if word in tagger.words] for name in ("she", "he"))
+    others = [number for number in tagger.words.values() if number not in women + men]
+    assert {"she", "her"} <= PRONOUNS["she"] & set(tagger.words)
+    for name in ("first", "last"):
+        before, after = (np.exp(getattr(tags, name).astype(float)) for tags in (plain, weighed))
+        assert np.allclose(after[:, others], before[:, others])
+        assert np.allclose(after.sum(1), 1.0, atol=1e-3)
+        odds = [np.log(chances[:, women].sum(1) / chances[:, men].sum(1)) for chances in (before, after)]
+        assert np.allclose(odds[1] - odds[0], nats, atol=1e-3)
+        assert np.allclose(after[:, women] / after[:, women[:1]], before[:, women] / before[:, women[:1]], rtol=1e-3)
 
 
 def test_it_knows_what_follows(tagger: Tagger) -> None:

@@ -10,9 +10,7 @@ from restore.channel import Channel
 from restore.evaluation.reading import read
 from restore.flags import WORDS, Flag, flag_words
 from restore.restoration import Restoration
-
-PRONOUNS = {"she": frozenset({"she", "her", "hers", "herself"}), "he": frozenset({"he", "his", "him", "himself"})}
-"""What speaks of a woman and of a man."""
+from restore.tags import PRONOUNS
 
 
 @dataclass

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from restore.channel.presets import stop_list
-from restore.evaluation.sense import PRONOUNS
+from restore.tags import PRONOUNS
 
 PRONOUN = re.compile(r"\b(?:[Hh]e|[Hh]is|[Hh]im|[Hh]imself|[Ss]he|[Hh]ers?|[Hh]erself)\b")
 """What a text says of one person."""
