@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple, Protocol
@@ -222,14 +222,18 @@ class Adviser:
             stop: the one after the last.
         """
         tags = self.tagger.tag(tokens, start, stop)
-        if self.weights.women and all(self._genders):
-            for logprobs in (tags.first, tags.last):
-                women, men = (np.logaddexp.reduce(logprobs[:, numbers], axis=1) for numbers in self._genders)
-                both = np.logaddexp(women, men)
-                anew = both - np.logaddexp(women + self.weights.women, men)
-                logprobs[:, self._genders[0]] += (anew + self.weights.women)[:, None]
-                logprobs[:, self._genders[1]] += anew[:, None]
-        return tags
+        if not self.weights.women or not all(self._genders):
+            return tags
+        return replace(tags, first=self._weighed(tags.first), last=self._weighed(tags.last))
+
+    def _weighed(self, logprobs: Floats) -> Floats:
+        """Return words' log-probabilities with women and men weighed anew, both together being as likely as before."""
+        weight, made = self.weights.women, logprobs.copy()
+        women, men = (np.logaddexp.reduce(logprobs[:, numbers], axis=1) for numbers in self._genders)
+        anew = np.logaddexp(women, men) - np.logaddexp(women + weight, men)
+        made[:, self._genders[0]] += (anew + weight)[:, None]
+        made[:, self._genders[1]] += anew[:, None]
+        return made
 
     def share(self, item: Insertion) -> float:
         """Return a word's share of all those that have no tag of their own, as a log-probability in nats."""
