@@ -24,7 +24,7 @@ from restore.models.base import Expansion, LanguageModel, Request
 from restore.opinion import NOTHING, Tagging
 from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
-from restore.windows import Path, Span, breadth, opened, seam, second_block, sentence_cut, since_end, spans
+from restore.windows import Path, Span, breadth, opened, resumed, seam, second_block, sentence_cut, since_end, spans
 
 BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand there; choose among the alternatives"
 
@@ -92,20 +92,29 @@ class Search:
         start, last = 0, False
         coming: list[Span] = []  # the second block, of which some windows are begun beside the text's first
         begun: list[Span] = []
+        rest: list[tuple[Span, _Found]] = []  # what is searched already, and the text could not pass to
         while not last:
+            block: list[Span] = []
             if window is None:
                 end = tokens.upto(sys.maxsize)
                 block = [Span(0, 0, end, end, end, True)]
             elif coming:
                 block, coming = [replace(coming[0], start=start, own=start), *coming[1:]], []
-            else:
+            elif rest:
+                block = resumed(tokens, start, [(span, Path(span.start, one.steps)) for span, one in rest], window)
+                rest = rest[len(rest) - len(block) + 1 :] if block else []
+            if not block:
+                assert window is not None
                 block = spans(tokens, start, window, bool(self.steps) and any(opened(self.steps[-1])))
                 if start == 0 and not block[0].last:
                     coming = second_block(tokens, window)
-            asked = [span for span in block if span not in begun]
+            wanted = block[: len(block) - len(rest)]
+            asked = [span for span in wanted if span not in begun]
             begun = coming[1 : 1 + len(coming) // 2]
-            found = yield Begin({span: self._searched(span) for span in (*asked, *begun)}, block)
-            start, last = self._join(block, found)
+            found = yield Begin({span: self._searched(span) for span in (*asked, *begun)}, wanted)
+            found = [*found, *(one for _, one in rest)]
+            start, joined, last = self._join(block, found)
+            rest = list(zip(block, found, strict=True))[joined:]
             self.restored = start
             kept = next((step.what.span for step in reversed(self.steps) if isinstance(step.what, Form)), 0)
             if self._done is not None:
@@ -116,10 +125,11 @@ class Search:
             if not 0 <= place <= self._ended:
                 raise InputError(BAD_PIN.format(place=place, pin=pin))
 
-    def _join(self, block: Sequence[Span], found: Sequence[_Found]) -> tuple[int, bool]:
-        """Commit what the windows of a block have found; return the next input token, and whether the text ends there.
+    def _join(self, block: Sequence[Span], found: Sequence[_Found]) -> tuple[int, int, bool]:
+        """Commit what the windows of a block have found, up to one that does not fit to the one before it.
 
-        A window that does not fit to the one before it is left to the next block, which goes on from the text before.
+        Returns:
+            The next input token, the number of windows that are part of the text now, and whether the text ends there.
         """
         start = block[0].start
         for number, (span, one) in enumerate(zip(block, found, strict=True)):
@@ -133,9 +143,9 @@ class Search:
                 start = self._commit(path, one.choices, start, cut)
             elif span.last:
                 self._commit(path, one.choices, start, None)
-                return span.stop, True
+                return span.stop, number + 1, True
             else:
-                return self._commit(path, one.choices, start, sentence_cut(path, start, span.upto)), False
+                return self._commit(path, one.choices, start, sentence_cut(path, start, span.upto)), number + 1, False
         raise AssertionError("a block has no last window")
 
     def _commit(self, path: Path, choices: list[Choice], start: int, cut: int | None) -> int:

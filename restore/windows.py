@@ -11,13 +11,15 @@ text's first window:
     window 2                                ├────┼──────────────────
                    LEAD ├────┼─────┤ TAIL
 
-Where both have found the same, within the tokens that both have, the text passes from one to the other.
+Where both have found the same, within the tokens that both have, the text passes from one to the other. Where they have not,
+as where only one is inside a quotation, a *bridge* is searched: a window that goes on from the text before to where it may pass
+to the other after all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from restore.decoder import Step
@@ -118,6 +120,30 @@ def second_block(tokens: TokenStream, window: Window) -> list[Span]:
     if window.width <= LEAD or tokens.upto(end + 1) <= end:
         return []
     return _block(tokens, first, window, window.parts)
+
+
+def resumed(tokens: TokenStream, start: int, found: Sequence[tuple[Span, Path]], window: Window) -> list[Span]:
+    """Return the windows to go on with where the text could not pass to the next: a bridge, and those that it leads to.
+
+    Args:
+        tokens: the input.
+        start: the first token that is not yet restored.
+        found: the windows that are searched already and not yet part of the text, with their paths; at least one.
+        window: what the model takes.
+
+    Returns:
+        The bridge, and the last of the windows found, the first of them with the token from which it is to restore now. None
+        where it is best to search all anew.
+    """
+    (span, path), *others = found
+    cuts = path.cuts()
+    closed = [token for token in cuts if token >= span.own + TAIL and not any(opened(path.steps[cuts[token] - 1]))]
+    if closed and closed[0] + TAIL < span.upto:
+        own = closed[0]
+        return [_span(tokens, start, start, own, TAIL, window), replace(span, own=own), *(one for one, _ in others)]
+    if others:
+        return [_span(tokens, start, start, others[0][0].own, TAIL, window), *(one for one, _ in others)]
+    return []
 
 
 def _block(tokens: TokenStream, start: int, window: Window, most: int) -> list[Span]:

@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("onnxruntime")
 tokenizers = pytest.importorskip("tokenizers")
 
+from restore import search  # noqa: E402
 from restore.channel import get_channel  # noqa: E402
 from restore.decoder import Decoder, Pin, Weights  # noqa: E402
 from restore.errors import InputError, ResourceError, RestoreError  # noqa: E402
@@ -345,6 +346,26 @@ class TestStreams:
         assert begun[0] == [1, 2]
         assert sum(begun[1]) == 5  # the first and a block of four
         assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
+
+    @pytest.mark.parametrize("failing", [1, 2, 9])
+    def test_windows_that_the_text_cannot_pass_to_are_bridged(self, decoder, monkeypatch, failing):
+        """Those after a seam that failed are not searched again."""
+        model, begun, seams = NeuralModel.open(TINY, 1), [], []
+        begin = model.begin
+        monkeypatch.setattr(model, "begin", lambda source, prefix="": begun.append(len(source)) or begin(source, prefix))
+        whole = restored(Decoder(model, decoder.finder, decoder.grammar, 3, Weights()), [" ".join(TEXTS * 20)])
+        windows = len(begun)
+        real = search.seam
+
+        def seam(*given):
+            seams.append(given)
+            return None if len(seams) <= failing else real(*given)
+
+        monkeypatch.setattr("restore.search.seam", seam)
+        again = restored(Decoder(model, decoder.finder, decoder.grammar, 3, Weights()), [" ".join(TEXTS * 20)])
+        assert decoder.finder.channel.strip(again[0]) == decoder.finder.channel.strip(whole[0])
+        assert windows < len(begun) - windows <= windows + failing
+        assert sum(begun[windows:]) < sum(begun[:windows]) * (1 + failing)
 
     def test_an_error_in_one_window_ends_the_rest(self, decoder):
         model = NeuralModel.open(TINY, 2)

@@ -12,7 +12,7 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place, Position
 from restore.models.base import Window
 from restore.source import TokenStream, read_source
-from restore.windows import LEAD, Path, Span, breadth, seam, second_block, since_end, spans
+from restore.windows import LEAD, TAIL, Path, Span, breadth, resumed, seam, second_block, since_end, spans
 
 WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=40, parts=4)
 
@@ -80,9 +80,15 @@ def test_no_window_begins_on_its_own_inside_what_is_open() -> None:
 
 
 def path(start: int, text: str, quoted: bool = False) -> Path:
-    """Return a path: words are forms of a token each, but for those in brackets, which are insertions; "." ends."""
+    """Return a path: words are forms of a token each, but for those in brackets, which are insertions; "." ends.
+
+    A '"' opens or closes a quotation, which is open from the start if `quoted`.
+    """
     steps: list[Step] = []
     for unit in text.split():
+        if unit == '"':
+            quoted = not quoted
+            continue
         what: Form | Insertion
         place = Place.END if unit == "." else Place.WORD
         position = Position(place, unit == ".", quote=quoted)
@@ -112,6 +118,29 @@ def test_windows_are_not_joined_inside_what_only_one_has_opened() -> None:
     units = "a b c d e f g h i j"
     assert seam(path(0, units), path(0, units), own=3, upto=9) is not None
     assert seam(path(0, units), path(0, units, quoted=True), own=3, upto=9) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "ends", "owns"),
+    [
+        ("w " * 150, 100 + TAIL, [40, 100 + TAIL, 210]),  # not where they were compared already
+        ('" ' + "w " * 80 + '" ' + "w " * 70, 161, [40, 161, 210]),  # as soon as the quotation is closed
+        ('" ' + "w " * 150, 210, [40, 210]),  # it is never closed: on to the window after
+        ('" ' + "w " * 120 + '" ' + "w " * 30, 210, [40, 210]),  # too late to be worth it
+    ],
+)
+def test_a_bridge_leads_to_where_the_other_window_is_closed(text: str, ends: int, owns: list[int]) -> None:
+    other, last = Span(80, 100, 210, 224, 239, False), Span(190, 210, 320, 334, 349, False)
+    found = [(other, path(80, text)), (last, path(190, "w " * 144))]
+    block = resumed(stream(1000), 40, found, WINDOW)
+    assert [span.own for span in block] == owns
+    assert (block[0].start, block[0].upto, block[0].stop) == (40, ends, ends + TAIL)
+    assert block[-1] == last
+
+
+def test_there_is_no_bridge_to_a_last_window_that_stays_open() -> None:
+    last = Span(80, 100, 210, 210, 210, True)
+    assert resumed(stream(210), 40, [(last, path(80, "w " * 130, quoted=True))], WINDOW) == []
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a b c", 3), ("a b .", 0), ("a . b (of) c", 2), ("a . b . c", 1)])

@@ -53,6 +53,9 @@ from restore.training.vocabulary import count_pieces
 FINAL_RATE = 0.05
 CLIP = 1.0
 BETAS = (0.9, 0.98)
+EXCHANGED, PERSONS = 0.3, 0.3
+"""Share of the documents in which women and men change places, and of the windows drawn by what they say of persons: the rest
+speak of three men to a woman, and of neither for the most part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,9 @@ def train(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     say = report or to_stderr
-    source = open_source(files, channels=channels, weights=weights, seed=run.seed, shape=shape)
+    source = open_source(
+        files, channels=channels, weights=weights, seed=run.seed, shape=shape, exchange=EXCHANGED, persons=PERSONS
+    )
     torch.manual_seed(run.seed)
     own = {"seed": run.seed, "prune": run.prune, "drafts": run.drafts, "base": origin or Path(base).name}
     facts = {**facts_of(source), **own}

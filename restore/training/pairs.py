@@ -222,6 +222,7 @@ class WindowSource:
         shape: how windows are cut.
         seed: what the windows depend on.
         exchange: the share of drawn documents in which women and men are in each other's place (`restore.training.people`).
+        persons: the share of windows whose document is drawn by how often it says "he" or "she".
     """
 
     documents: Mapping[str, Sequence[str]]
@@ -230,6 +231,7 @@ class WindowSource:
     shape: Shape = Shape()
     seed: int = 0
     exchange: float = 0.0
+    persons: float = 0.0
 
     def __post_init__(self) -> None:
         if not any(text for texts in self.documents.values() for text in texts):
@@ -300,7 +302,8 @@ class WindowSource:
         """
         chance = random.Random(f"{self.seed}:{number}")
         for _ in range(MOST_DRAWS):
-            channel, text, tokens = self.document(chance)
+            of_persons = self.persons and chance.random() < self.persons
+            channel, text, tokens = self._drawn(chance, *self._pronouns) if of_persons else self.document(chance)
             window = cut_window(text, tokens, self.shape, chance)
             if window is None:
                 continue
@@ -355,6 +358,8 @@ def open_source(
     weights: Mapping[str, float] | None = None,
     seed: int = 0,
     shape: Shape | None = None,
+    exchange: float = 0.0,
+    persons: float = 0.0,
 ) -> WindowSource:
     """Return the windows of corpus files.
 
@@ -364,6 +369,8 @@ def open_source(
         weights: how much oftener than its length each source is drawn from, 1 for one not named; the usual ones if not given.
         seed: what the windows depend on.
         shape: how windows are cut.
+        exchange: the share of drawn documents in which women and men change places.
+        persons: the share of windows whose document is drawn by how often it says "he" or "she".
 
     Raises:
         InputError: a file cannot be read.
@@ -377,6 +384,8 @@ def open_source(
         weights=dict(SOURCE_WEIGHTS if weights is None else weights),
         shape=shape or Shape(),
         seed=seed,
+        exchange=exchange,
+        persons=persons,
     )
 
 
@@ -387,7 +396,8 @@ def facts_of(source: WindowSource) -> dict[str, Any]:
         for text in (name, *texts):
             digest.update(text.encode() + b"\0")
     shares = {name: source.weights.get(name, 1.0) for name in source.documents}
-    return {"text": digest.hexdigest(), "channels": dict(source.channels), "weights": shares}
+    who = {"exchange": source.exchange, "persons": source.persons}
+    return {"text": digest.hexdigest(), "channels": dict(source.channels), "weights": shares, **who}
 
 
 def held_out_windows(path: Path, count: int, channel: str = "nltk", seed: int = 0) -> list[Window]:

@@ -176,13 +176,14 @@ def train(
         weights=dict(SOURCE_WEIGHTS if weights is None else weights),
         seed=seed,
         exchange=EXCHANGED,
+        persons=PERSONS,
     )
     torch.manual_seed(seed)
     found = read_base(base, layers)
     *others, known = found.encoders
     tokenizer, words, edits = found.tokenizer, found.words, found.edits
     facts = {**facts_of(source), "seed": seed, "base": base.name, "layers": layers, "rows": rows}
-    facts |= {"persons": PERSONS, "exchanged": EXCHANGED, "gender": GENDER_WEIGHT}
+    facts["gender"] = GENDER_WEIGHT
     if lower is not None:
         below = read_teacher(lower, tokenizer)
         try:
@@ -339,7 +340,7 @@ class Run:
         """
         chance = random.Random(f"{self.seed}:{number}")
         for _ in range(MOST_DRAWS):
-            if chance.random() < PERSONS:
+            if chance.random() < self.source.persons:
                 _, text, tokens, near = self.source.person(chance)
                 start = near - chance.randint(0, 100)
             else:
