@@ -133,17 +133,19 @@ def resumed(tokens: TokenStream, start: int, found: Sequence[tuple[Span, Path]],
 
     Returns:
         The bridge, and the last of the windows found, the first of them with the token from which it is to restore now. None
-        where it is best to search all anew.
+        where it is best to search all anew: a bridge is no wider than a window that began early.
     """
     (span, path), *others = found
     cuts = path.cuts()
     closed = [token for token in cuts if token >= span.own + TAIL and not any(opened(path.steps[cuts[token] - 1]))]
     if closed and closed[0] + TAIL < span.upto:
-        own = closed[0]
-        return [_span(tokens, start, start, own, TAIL, window), replace(span, own=own), *(one for one, _ in others)]
-    if others:
-        return [_span(tokens, start, start, others[0][0].own, TAIL, window), *(one for one, _ in others)]
-    return []
+        kept = [replace(span, own=closed[0]), *(one for one, _ in others)]
+    else:
+        kept = [one for one, _ in others]
+    # Where no sentence has ended for long, it would be wider than what models are trained on.
+    if not kept or kept[0].own - start > LEAD + window.width:
+        return []
+    return [_span(tokens, start, start, kept[0].own, TAIL, window), *kept]
 
 
 def _block(tokens: TokenStream, start: int, window: Window, most: int) -> list[Span]:
