@@ -132,6 +132,18 @@ def test_training_learns_goes_on_and_is_repeatable(base: Path, corpus: Path, tmp
     assert np.isfinite(tags.marks).all()
 
 
+def test_a_part_is_left_out_in_training_only(base: Path) -> None:
+    torch.manual_seed(5)
+    network = Network(read_base(base).encoders[0], OUTPUTS)
+    batch, _ = read(network, base)
+    marks = [network(batch, dropped=torch.Generator().manual_seed(seed))["marks"] for seed in (1, 1, 2)]
+    whole = network(batch)["marks"]
+    assert torch.equal(marks[0], marks[1])
+    assert not torch.allclose(marks[0], marks[2], atol=1e-3)
+    assert not torch.allclose(marks[0], whole, atol=1e-3)
+    assert torch.equal(whole, network(batch)["marks"])
+
+
 def test_bfloat16_says_nearly_the_same(base: Path) -> None:
     network = Network(read_base(base).encoders[0], OUTPUTS)
     batch, _ = read(network, base)
@@ -277,6 +289,32 @@ def test_runs_beside_each_other_are_averaged(base: Path, corpus: Path, tmp_path:
         train([corpus], tmp_path / "3", base=base, seed=3, beside=[tmp_path / "2"], **options)
     with pytest.raises(RestoreError, match="give the folder of a run"):
         train([corpus], tmp_path / "4", base=tmp_path / "base", seed=4, beside=[tmp_path / "nowhere"], **options)
+
+
+def test_taggers_are_averaged(base: Path, corpus: Path, tmp_path: Path) -> None:
+    options = {"channels": {"nltk": 1}, "gaps": 500, "learning_rate": 1.0, "report": lambda line: None}
+    train([corpus], tmp_path / "base", base=base, **options)
+    for number in (1, 2):
+        train([corpus], tmp_path / str(number), base=tmp_path / "base", seed=number, **options)
+    old, first, second = (read_base(tmp_path / name).encoders[-1]["gap"] for name in ("base", "1", "2"))
+    train([corpus], tmp_path / "2", base=tmp_path / "base", seed=2, mean=[tmp_path / "base", tmp_path / "1"], **options)
+    mean = read_base(tmp_path / "2").encoders[-1]["gap"]
+    assert (first - second).abs().max() > 1e-3
+    assert (mean - (old + first + second) / 3).abs().max() < 0.03  # rounded anew
+    assert json.loads((tmp_path / "2" / "card.json").read_text())["training"]["mean"] == ["base", "1"]
+
+
+def test_only_taggers_that_are_akin_are_averaged(base: Path, mpnet: Path, corpus: Path, tmp_path: Path) -> None:
+    options = {"channels": {"nltk": 1}, "gaps": 500, "learning_rate": 1.0, "report": lambda line: None}
+    train([corpus], tmp_path / "base", base=base, **options)
+    train([corpus], tmp_path / "other", base=mpnet, layers=1, teacher=tmp_path / "base", **options)
+    with pytest.raises(RestoreError, match="other layers"):
+        train([corpus], tmp_path / "out", base=tmp_path / "base", mean=[tmp_path / "other"], **options)
+    card = json.loads((tmp_path / "other" / "card.json").read_text())
+    card["words"][2:4] = reversed(card["words"][2:4])
+    (tmp_path / "other" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(RestoreError, match="other tags"):
+        train([corpus], tmp_path / "out", base=tmp_path / "base", mean=[tmp_path / "other"], **options)
 
 
 def test_errors(base: Path, corpus: Path, tmp_path: Path) -> None:

@@ -225,6 +225,10 @@ def neural(
     "--beside", multiple=True, type=click.Path(path_type=Path),
     help="The folder of a run with another --seed and all else the same, on another core, say: average the two in the end.",
 )  # fmt: skip
+@click.option(
+    "--mean", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A tagger that this one goes on from, or an earlier one: all of them get equal shares of the weights in the end.",
+)  # fmt: skip
 @click.option("--layers", type=click.IntRange(min=1), help="Keep so many of the base's layers, from the lowest.")
 @click.option(
     "--lower", type=click.Path(path_type=Path),
@@ -258,6 +262,7 @@ def tagger(
     restart: bool,
     keep: float,
     beside: tuple[Path, ...],
+    mean: tuple[Path, ...],
     layers: int | None,
     lower: Path | None,
     teacher: Path | None,
@@ -279,7 +284,7 @@ def tagger(
     train(
         files, out, base=base or resources_folder() / "tagger", held_out=held_out, minutes=minutes, gaps=gaps, seed=seed,
         learning_rate=learning_rate, channels=_weights(channels, option="--channel") or None, weights=_weights(weights) or None,
-        keep=keep, beside=beside, layers=layers, lower=lower, teacher=teacher, join=join, levels=levels, share=share,
+        keep=keep, beside=beside, mean=mean, layers=layers, lower=lower, teacher=teacher, join=join, levels=levels, share=share,
         rows=rows, resume=not restart,
         report=lambda line: click.echo(line, err=True),
     )  # fmt: skip

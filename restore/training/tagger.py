@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from restore.channel import get_channel
@@ -49,6 +50,8 @@ from restore.training.people import MEN, WOMEN
 from restore.training.precision import half_precision
 from restore.training.tagger_export import export
 from restore.training.tagger_network import (
+    DROPOUT,
+    UNREAD,
     Network,
     agreed,
     gender_loss,
@@ -90,6 +93,7 @@ ABOUT = "An encoder that reads stripped English and says what each gap held, and
 OTHER_BESIDE = "{folder}: holds a run of another {what}; runs that are averaged must differ in nothing but their seeds"
 NO_TEACHER = "training: joining needs a teacher, whose encoders the new one is to stand beside"
 NOT_LOWER = "{path}: a tagger that was not made of the base's lower layers ({why})"
+NOT_AKIN = "{path}: a tagger of other layers; only taggers that were trained on from one another can be averaged"
 OTHER_TAGS = "{path}: a tagger of other tags than the base's; give one that the base was made from, or none"
 NO_OTHERS = "training: --share weighs the last encoder against others, and there are none; leave it out, or --join a teacher's"
 OTHER_LEVELS = "training: {given} levels for {encoders} encoders; give one for each, or none"
@@ -114,6 +118,7 @@ def train(
     weights: Mapping[str, float] | None = None,
     keep: float = 0.0,
     beside: Sequence[Path] = (),
+    mean: Sequence[Path] = (),
     layers: int | None = None,
     lower: Path | None = None,
     teacher: Path | None = None,
@@ -144,6 +149,8 @@ def train(
         beside: folders of runs with other seeds from the same base, ended or not, whose weights are averaged with this run's in
             the end: cores that train apart waste nothing on each other, and such a mean is better than its parts (Wortsman et
             al. 2022, "Model soups").
+        mean: taggers that this one was trained on from, or that were trained on from the same, the last encoder of each of which
+            gets an equal share of the weights with what was learnt: what one of them knows by heart the others do not.
         layers: how many of the base's layers to keep, from the lowest; all if not given.
         lower: a tagger made of the base's lower layers. Go on from its last encoder, with the base's further layers between
             its highest one and what reads it.
@@ -183,7 +190,7 @@ def train(
     *others, known = found.encoders
     tokenizer, words, edits = found.tokenizer, found.words, found.edits
     facts = {**facts_of(source), "seed": seed, "base": base.name, "layers": layers, "rows": rows}
-    facts["gender"] = GENDER_WEIGHT
+    facts |= {"gender": GENDER_WEIGHT, "dropout": DROPOUT, "unread": UNREAD}
     if lower is not None:
         below = read_teacher(lower, tokenizer)
         try:
@@ -226,9 +233,12 @@ def train(
     if held_out is not None:
         run.held_out = _held_out(maker, held_out)
     theirs = [_beside(path / "checkpoint", facts, [words, edits]) for path in beside]
+    akin = [_akin(path, run.network, tokenizer, [words, edits]) for path in mean]
     run.train()
     if beside:
         run.join([path / "checkpoint" for path in beside])
+    if akin:
+        run.average(akin)
     if keep:
         run.mix(known, keep)
     final = weighed([*others, {name: run.network.weight(name).detach() for name in run.network.names}], share)
@@ -248,6 +258,7 @@ def train(
             "seed": seed,
             "kept": keep,
             **({"beside": [{"gaps": other.targets, "seed": other.seed} for other in theirs]} if theirs else {}),
+            **({"mean": [path.name for path in mean]} if mean else {}),
             "held_out": run.measured,
         },
     }
@@ -275,6 +286,21 @@ def _beside(folder: Path, facts: Mapping[str, Any], tags: list[list[str]]) -> Pr
     if progress.seed == facts["seed"]:
         raise RestoreError(SAME_SEED.format(folder=folder, seed=progress.seed))
     return progress
+
+
+def _akin(path: Path, network: Network, tokenizer: Tokenizer, tags: list[list[str]]) -> Mapping[str, Tensor]:
+    """Return the weights of the last encoder of a tagger that a network is to be averaged with.
+
+    Raises:
+        RestoreError: it is none, or it has other pieces, tags or layers.
+    """
+    found = read_teacher(path, tokenizer)
+    if [found.words, found.edits] != tags:
+        raise RestoreError(OTHER_TAGS.format(path=path))
+    weights = found.encoders[-1]
+    if {name: value.shape for name, value in weights.items()} != {name: network.weight(name).shape for name in network.names}:
+        raise RestoreError(NOT_AKIN.format(path=path))
+    return weights
 
 
 def _held_out(maker: RowMaker, path: Path) -> list[Batch]:
@@ -396,6 +422,15 @@ class Run:
         self.measured = self.measure()
         self.say(f"averaged with the runs beside  held out: {_losses(self.measured)}")
 
+    def average(self, others: Sequence[Mapping[str, Tensor]]) -> None:
+        """Average the weights with those of other taggers, and measure them."""
+        with torch.no_grad():
+            for number, other in enumerate(others, 1):
+                for name, value in other.items():
+                    self.network.weight(name).lerp_(value, 1 / (number + 1))
+        self.measured = self.measure()
+        self.say(f"averaged with {len(others)} taggers  held out: {_losses(self.measured)}")
+
     def mix(self, base: Mapping[str, Tensor], share: float) -> None:
         """Move the weights towards those of the base, by the base's share, and measure them."""
         with torch.no_grad():
@@ -412,9 +447,9 @@ class Run:
     def step(self, pool: ThreadPoolExecutor, batches: Sequence[Batch], gaps: int) -> dict[str, float]:
         """Make one step; return the mean losses before it."""
 
-        def gradient(batch: Batch) -> tuple[dict[str, float], tuple[Tensor, ...]]:
+        def gradient(batch: Batch, number: int) -> tuple[dict[str, float], tuple[Tensor, ...]]:
             torch.set_num_threads(1)
-            found = self.network(batch, self.half)
+            found = self.network(batch, self.half, dropped[number])
             wanted = losses(found, batch)
             parts = {name: float(loss.detach()) for name, loss in wanted.items()}
             if self.teachers:
@@ -428,9 +463,12 @@ class Run:
                 total = total + GENDER_WEIGHT * gender_loss(found, batch, *self.genders)
             return parts, torch.autograd.grad(total / gaps, self.parameters)
 
+        # One for each batch: threads that shared one would take from it in any order.
+        chance = random.Random(f"{self.seed}:{self.progress.step}:dropped")
+        dropped = [torch.Generator().manual_seed(chance.getrandbits(63)) for _ in batches]
         sums: list[Tensor] = []
         parts: list[dict[str, float]] = []
-        for part, gradients in pool.map(gradient, batches):
+        for part, gradients in pool.map(gradient, batches, range(len(batches))):
             parts.append(part)
             if sums:
                 torch._foreach_add_(sums, list(gradients))

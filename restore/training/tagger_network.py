@@ -13,7 +13,7 @@ import onnx.numpy_helper
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from restore.bundle import CARD, open_bundle
@@ -48,6 +48,10 @@ SINGLE = ("marks", "first", "last", "edits", "cases")
 OUTPUTS = (*GAP_TAGS, *TOKEN_TAGS)
 PARTS = {EMBEDDING, "places", "norm", NEAR, "gap", "token", *OUTPUTS, *LAYERED, "norm1", "norm2"}
 """The last parts of weights' names, but for biases."""
+
+DROPOUT, UNREAD = 0.1, 0.1
+"""What is left out in training, so that no text is learnt by heart (Srivastava et al. 2014, "Dropout"): of the numbers that each
+layer adds, as BERT was trained, and of the pieces, which then say nothing but that they are there (Iyyer et al. 2015)."""
 
 Weights = dict[str, Tensor]
 
@@ -87,19 +91,28 @@ class Network(nn.Module):  # type: ignore[misc]  # where PyTorch is not installe
     def _norm(self, x: Tensor, name: str) -> Tensor:
         return functional.layer_norm(x, x.shape[-1:], self.weight(name), self.weight(f"{name}.bias"), EPSILON)
 
-    def forward(self, batch: Batch, half: bool = False) -> Weights:
+    def forward(self, batch: Batch, half: bool = False, dropped: Generator | None = None) -> Weights:
         """Return the logits of all tags of a batch's gaps and tokens.
 
         Args:
             batch: what to read.
             half: multiply matrices in bfloat16.
+            dropped: leave out what it says, as in training: `DROPOUT` of what each layer adds, and `UNREAD` of the pieces.
         """
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            return {name: found.float() for name, found in self._read(batch).items()}
+            return {name: found.float() for name, found in self._read(batch, dropped).items()}
 
-    def _read(self, batch: Batch) -> Weights:
+    def _read(self, batch: Batch, dropped: Generator | None) -> Weights:
+        def drop(x: Tensor) -> Tensor:
+            if dropped is None:
+                return x
+            return x * torch.empty_like(x, requires_grad=False).bernoulli_(1 - DROPOUT, generator=dropped) / (1 - DROPOUT)
+
         rows, length = batch.pieces.shape
-        x = self._norm(self.weight("words")[batch.pieces] + self.weight("places")[:length], "norm")
+        words = self.weight("words")[batch.pieces]
+        if dropped is not None:
+            words = words * torch.empty(rows, length, 1).bernoulli_(1 - UNREAD, generator=dropped)
+        x = drop(self._norm(words + self.weight("places")[:length], "norm"))
         seen = (batch.pieces != 0)[:, None, None, :]
         if NEAR in self.names:
             order = torch.arange(length)
@@ -109,9 +122,9 @@ class Network(nn.Module):  # type: ignore[misc]  # where PyTorch is not installe
         for layer in range(self.layers):
             qkv = self._linear(x, f"{layer}.qkv").view(rows, length, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
             found = functional.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=seen)
-            x = self._norm(x + self._linear(found.transpose(1, 2).flatten(2), f"{layer}.out"), f"{layer}.norm1")
+            x = self._norm(x + drop(self._linear(found.transpose(1, 2).flatten(2), f"{layer}.out")), f"{layer}.norm1")
             inner = functional.gelu(self._linear(x, f"{layer}.up"))
-            x = self._norm(x + self._linear(inner, f"{layer}.down"), f"{layer}.norm2")
+            x = self._norm(x + drop(self._linear(inner, f"{layer}.down")), f"{layer}.norm2")
         flat = x.flatten(0, 1)
         gap = functional.gelu(self._linear(torch.cat([flat[batch.before], flat[batch.after]], 1), "gap"))
         token = functional.gelu(self._linear(flat[batch.heads], "token"))
