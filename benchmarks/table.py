@@ -293,7 +293,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = parse(arguments)
-    asked.output.mkdir(parents=True, exist_ok=True)
+    figures = asked.figures or asked.output
+    for folder in (asked.output, figures):
+        folder.mkdir(parents=True, exist_ok=True)
     listed = list(jobs(asked))
     if missing := sorted({str(job.file) for job in listed if not job.file.exists()}):
         sys.exit(f"{', '.join(missing)}: there is no such file; nothing was measured")
@@ -303,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = read_all(asked.output)
     systems = ["none", "rules", "truecase", *SHIPPED]
     (asked.output / "results.md").write_text(markdown(results, systems), encoding="utf-8")
-    chart(results, systems, (asked.figures or asked.output) / "chart.svg")
+    chart(results, systems, figures / "chart.svg")
     if asked.readme is not None:
         text = asked.readme.read_text(encoding="utf-8")
         asked.readme.write_text(with_figures(text, results), encoding="utf-8")

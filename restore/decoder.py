@@ -58,7 +58,7 @@ class Weights:
             an open one urgent: to close it costs, to leave it open for one word more hardly does. Beside it, those that hold a
             sentence or `FULL` tokens must close. 0 for neither.
         prior: times a form's log-probability by the lexicon alone, given its token.
-        capital: for a capital inside a sentence, against the habit of a cautious model to write too few.
+        capital: for a name's capital inside a sentence, against the habit of a cautious model to write too few.
         inflected: for a form that is not the token itself, against that model's habit to leave tokens as they are.
         asked: for a spelling that the user has asked for: more than any model can hold against it.
         survivor: for a word that the channel should have dropped and that starts a sentence here.
@@ -368,7 +368,7 @@ class Decoder:
                     bonus += self.weights.asked
                 if form.span == 1 and form.text.lower() != core.lower():
                     bonus += self.weights.inflected
-                if not starts and form.text[:1].isupper():
+                if not starts and form.text[:1].isupper() and not form.text.isupper():
                     bonus += self.weights.capital
                 if initials and form.text.startswith(core.upper()):
                     bonus += written
