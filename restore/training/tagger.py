@@ -235,10 +235,8 @@ def train(
     theirs = [_beside(path / "checkpoint", facts, [words, edits]) for path in beside]
     akin = [_akin(path, run.network, tokenizer, [words, edits]) for path in mean]
     run.train()
-    if beside:
-        run.join([path / "checkpoint" for path in beside])
-    if akin:
-        run.average(akin)
+    if beside or akin:
+        run.average([*(run.averaged_of(path / "checkpoint") for path in beside), *akin])
     if keep:
         run.mix(known, keep)
     final = weighed([*others, {name: run.network.weight(name).detach() for name in run.network.names}], share)
@@ -413,23 +411,19 @@ class Run:
         self.measured = self.measure()
         self.say(f"averaged weights  held out: {_losses(self.measured)}")
 
-    def join(self, others: Sequence[Path]) -> None:
-        """Average the weights with the averaged ones of other runs, by what they left, and measure them."""
-        with torch.no_grad():
-            for number, folder in enumerate(others, 1):
-                for value, mean in zip(self.parameters, load_averaged(folder, len(self.parameters)), strict=True):
-                    value.lerp_(mean, 1 / (number + 1))
-        self.measured = self.measure()
-        self.say(f"averaged with the runs beside  held out: {_losses(self.measured)}")
+    def averaged_of(self, folder: Path) -> dict[str, Tensor]:
+        """Return the averaged weights that a run beside this one left."""
+        learnt = [name for name in self.network.names if self.network.weight(name).requires_grad]
+        return dict(zip(learnt, load_averaged(folder, len(learnt)), strict=True))
 
     def average(self, others: Sequence[Mapping[str, Tensor]]) -> None:
-        """Average the weights with those of other taggers, and measure them."""
+        """Average the weights with those of other runs or taggers, each with an equal share, and measure them."""
         with torch.no_grad():
             for number, other in enumerate(others, 1):
                 for name, value in other.items():
                     self.network.weight(name).lerp_(value, 1 / (number + 1))
         self.measured = self.measure()
-        self.say(f"averaged with {len(others)} taggers  held out: {_losses(self.measured)}")
+        self.say(f"averaged with {len(others)} more  held out: {_losses(self.measured)}")
 
     def mix(self, base: Mapping[str, Tensor], share: float) -> None:
         """Move the weights towards those of the base, by the base's share, and measure them."""
