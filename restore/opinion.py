@@ -1,8 +1,4 @@
-"""Opinions: what the tagger adds to the scores of hypotheses.
-
-The input is read in rows that begin at fixed tokens, so that what a text is tagged with depends on the text alone. A row reads
-some tokens more on either side of those that it tags.
-"""
+"""Opinions: what the tagger adds to the scores of hypotheses. `restore.rows` says how it reads a text."""
 
 from __future__ import annotations
 
@@ -19,6 +15,7 @@ import numpy as np
 from restore.channel import Channel
 from restore.lattice.forms import MAX_LENGTH, Form
 from restore.lattice.gaps import ENDED, Insertion, Place
+from restore.rows import STRIDE, Rows
 from restore.source import TokenStream
 from restore.tags import (
     COMMA,
@@ -37,13 +34,8 @@ from restore.tags import (
 )
 from restore.units import CLITICS
 
-STRIDE, CONTEXT = 96, 30
-"""Tokens that a row tags; tokens that it reads on either side of them, no more than a search leaves unforgotten."""
 LEAST_ODDS = -7.0
 """Log-odds, in nats, from which a word is worth remembering."""
-KEPT = 10
-"""Rows whose tags are kept: windows that are searched in step are some way apart."""
-
 _CLITIC = re.compile(rf"(?<=.)(?:{'|'.join(CLITICS)})$")
 
 
@@ -178,6 +170,7 @@ class TagWeights:
         mark: of a gap's mark.
         first, last, held: of a gap's first and last word, and of each of its words.
         edit, case: of a form's spelling and casing.
+        alike: how much what the tagger says of the same words elsewhere counts, from 0 to 1 (see `restore.discourse`).
         women: what is added to the odds that a word speaks of a woman and not of a man, in nats: the tagger learnt from text with
             three men to a woman, and holds back where it does not know.
     """
@@ -188,6 +181,7 @@ class TagWeights:
     held: float = 0.0
     edit: float = 0.0
     case: float = 0.0
+    alike: float = 0.0
     women: float = 0.0
 
 
@@ -407,7 +401,7 @@ class Tagging:
     def __init__(self, adviser: Adviser, tokens: TokenStream) -> None:
         self._adviser = adviser
         self._tokens = tokens
-        self._rows: dict[int, Tags] = {}
+        self._rows = Rows(adviser.tag, tokens, adviser.weights.alike)
 
     def has(self, index: int) -> bool:
         """Tell whether the text goes on to an input token."""
@@ -416,15 +410,4 @@ class Tagging:
     def at(self, index: int) -> Opinion:
         """Return the opinion on an input token and the gap before it."""
         number, place = divmod(index, STRIDE)
-        if number not in self._rows:
-            self._rows[number] = self._row(number * STRIDE)
-            for old in [row for row in self._rows if row < number - KEPT]:
-                del self._rows[old]
         return Opinion(self._adviser, self, index, self._rows[number], place)
-
-    def _row(self, start: int) -> Tags:
-        """Return what is said of a stride of tokens, by the number of the first."""
-        first = max(self._tokens.first, start - CONTEXT)
-        row = self._tokens.row(first, start + STRIDE + CONTEXT)
-        texts = [(token.core if token.word else token.text).lower() for token in row]
-        return self._adviser.tag(texts, start - first, min(start - first + STRIDE, len(texts)))

@@ -85,7 +85,7 @@ def breadth(tokens: TokenStream, window: Window | None) -> int:
         return 1
     first = min(window.first, window.width)
     rest = tokens.upto(first + window.parts * window.width) - first
-    return max(1, min(window.parts, -(-rest // window.width)))
+    return max(1, _parts(rest, window))
 
 
 def spans(tokens: TokenStream, start: int, window: Window, inside: bool = False) -> list[Span]:
@@ -98,11 +98,12 @@ def spans(tokens: TokenStream, start: int, window: Window, inside: bool = False)
         inside: whether a quotation or bracket is open there: a window that begins on its own could not know of it.
     """
     end = tokens.upto(start + window.most)
-    if tokens.upto(end + 1) == end:
+    narrow = 0 < 2 * window.least <= end - start
+    if tokens.upto(end + 1) == end and (start == 0 or inside or not narrow):
         return [Span(start, start, end, end, end, True)]
     if start == 0:
         return [_span(tokens, 0, 0, min(window.first, window.width), window.ahead, window)]
-    return _block(tokens, start, window, 1 if inside else window.parts)
+    return _block(tokens, start, replace(window, parts=1) if inside else window)
 
 
 def second_block(tokens: TokenStream, window: Window) -> list[Span]:
@@ -116,10 +117,8 @@ def second_block(tokens: TokenStream, window: Window) -> list[Span]:
         window: what the model takes.
     """
     first = min(window.first, window.width)
-    end = first + window.most
-    if window.width <= LEAD or tokens.upto(end + 1) <= end:
-        return []
-    return _block(tokens, first, window, window.parts)
+    block = spans(tokens, first, window)
+    return block if len(block) > 1 and block[1].start > first else []
 
 
 def resumed(tokens: TokenStream, start: int, found: Sequence[tuple[Span, Path]], window: Window) -> list[Span]:
@@ -148,10 +147,16 @@ def resumed(tokens: TokenStream, start: int, found: Sequence[tuple[Span, Path]],
     return [_span(tokens, start, start, kept[0].own, TAIL, window), *kept]
 
 
-def _block(tokens: TokenStream, start: int, window: Window, most: int) -> list[Span]:
-    rest = tokens.upto(start + most * window.width) - start
+def _parts(rest: int, window: Window) -> int:
+    """Return into how many windows so many tokens are cut."""
+    most = rest // window.least if window.least else 0
+    return min(window.parts, max(-(-rest // window.width), most))
+
+
+def _block(tokens: TokenStream, start: int, window: Window) -> list[Span]:
+    rest = tokens.upto(start + window.parts * window.width) - start
     whole = tokens.upto(start + rest + 1) == start + rest  # the block reaches the end of the text
-    parts = min(most, -(-rest // window.width))
+    parts = _parts(rest, window)
     edges = [start + rest * number // parts for number in range(parts + 1)]
     found = []
     for number, (own, upto) in enumerate(pairwise(edges)):

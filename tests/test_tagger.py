@@ -26,17 +26,8 @@ from restore.lattice.gaps import Insertion, Place, Position, Side
 from restore.lexicon import default_lexicon
 from restore.models.network import SCALE, pack
 from restore.models.tagger import MOST_ROW, Tagger, unpacked
-from restore.opinion import (
-    CONTEXT,
-    NOTHING,
-    STRIDE,
-    Adviser,
-    Held,
-    Tagging,
-    TagWeights,
-    read_form,
-    with_insertion,
-)
+from restore.opinion import NOTHING, Adviser, Held, Tagging, TagWeights, read_form, with_insertion
+from restore.rows import CONTEXT, REACH, STRIDE
 from restore.source import TokenStream, read_source
 from restore.tags import NO_WORD, OTHER_WORD, PRONOUNS, Case, Mark, case_of, edit_of, mark_of_gap, words_of_gap
 
@@ -192,17 +183,18 @@ def test_many_long_tokens_are_read_by_their_beginnings(tagger: Tagger) -> None:
     assert len(tags.marks) == MOST_ROW // 4
 
 
-def tagging(tagger: Tagger, text: str) -> Tagging:
+def tagging(tagger: Tagger, text: str, alike: float = 0.0) -> Tagging:
     channel = get_channel("nltk")
     words = GapGrammar(channel, default_lexicon()).words
-    return Tagging(Adviser(tagger, WEIGHTS, channel, words), TokenStream(read_source(text, channel)))
+    return Tagging(Adviser(tagger, replace(WEIGHTS, alike=alike), channel, words), TokenStream(read_source(text, channel)))
 
 
-def test_opinions_depend_on_the_text_alone(tagger: Tagger) -> None:
+@pytest.mark.parametrize("alike", [0.0, 0.4])
+def test_opinions_depend_on_the_text_alone(tagger: Tagger, alike: float) -> None:
     text = " ".join([TEXT] * 24)
     comma = Insertion(",", "mark", Position().place)
     last = len(text.split()) - 1
-    forward, backward = tagging(tagger, text), tagging(tagger, text)
+    forward, backward = tagging(tagger, text, alike), tagging(tagger, text, alike)
     places = [0, STRIDE - 1, STRIDE, 2 * STRIDE, last]
     ahead = [forward.at(place).insertion(comma, NOTHING) for place in places]
     back = [backward.at(place).insertion(comma, NOTHING) for place in reversed(places)]
@@ -224,9 +216,23 @@ def test_a_short_text_is_one_row(tagger: Tagger) -> None:
     np.testing.assert_array_equal(tags.marks, tagger.tag(TEXT.lower().split()).marks[:STRIDE])
 
 
-def test_forgotten_tokens_are_not_missed(tagger: Tagger) -> None:
+def test_rows_around_a_row_are_pooled_with_it(tagger: Tagger) -> None:
+    count = (REACH + 2) * STRIDE
+    here, near, far = 5, STRIDE + 5, (REACH + 1) * STRIDE + 5
+    cases = []
+    for place in (here, near, far):
+        row = [f"x{number}" for number in range(count)]
+        row[here] = row[place] = "aner"
+        cases.append(tagging(tagger, " ".join(row), 0.4).at(here)._tags.cases[here])
+    once, pooled, apart = cases
+    assert np.abs(once - pooled).max() > 0.01
+    np.testing.assert_allclose(once, apart, atol=1e-5)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.4])
+def test_forgotten_tokens_are_not_missed(tagger: Tagger, alike: float) -> None:
     text = " ".join([TEXT] * 24)
-    kept, forgetful = tagging(tagger, text), tagging(tagger, text)
+    kept, forgetful = tagging(tagger, text, alike), tagging(tagger, text, alike)
     comma = Insertion(",", "mark", Position().place)
     for place in range(len(text.split())):
         expected = kept.at(place).insertion(comma, NOTHING)

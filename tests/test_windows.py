@@ -15,6 +15,7 @@ from restore.source import TokenStream, read_source
 from restore.windows import LEAD, TAIL, Path, Span, breadth, resumed, seam, second_block, since_end, spans
 
 WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=40, parts=4)
+NARROW = Window(before=30, width=110, ahead=10, shown=15, first=24, parts=8, least=54)
 
 
 def stream(number: int) -> TokenStream:
@@ -30,7 +31,7 @@ def cut(number: int, window: Window) -> list[list[Span]]:
     return blocks
 
 
-@pytest.mark.parametrize("window", [WINDOW, Window(2, 3, 2, parts=3), Window(8, 384, 32)])
+@pytest.mark.parametrize("window", [WINDOW, NARROW, Window(2, 3, 2, parts=3), Window(8, 384, 32)])
 @pytest.mark.parametrize("number", [0, 1, 3, 5, 40, 134, 135, 136, 200, 479, 480, 481, 1000, 3001])
 def test_windows_cover_a_text(number: int, window: Window) -> None:
     blocks = cut(number, window)
@@ -47,7 +48,7 @@ def test_windows_cover_a_text(number: int, window: Window) -> None:
             assert span.upto - span.own <= max(window.most, window.width)
 
 
-@pytest.mark.parametrize("window", [WINDOW, Window(2, 3, 2, parts=3), Window(8, 384, 32)])
+@pytest.mark.parametrize("window", [WINDOW, NARROW, Window(2, 3, 2, parts=3), Window(8, 384, 32)])
 @pytest.mark.parametrize("number", [0, 1, 3, 5, 40, 134, 135, 136, 200, 260, 261, 479, 480, 481, 1000])
 def test_breadth_is_that_of_the_widest_block(number: int, window: Window) -> None:
     assert breadth(stream(number), window) == max(map(len, cut(number, window)))
@@ -62,10 +63,23 @@ def test_a_short_text_is_one_window() -> None:
     assert not spans(stream(WINDOW.most + 1), 0, WINDOW)[0].last
 
 
+@pytest.mark.parametrize(("window", "number", "widths"), [
+    (NARROW, 135, [[135]]), (NARROW, 136, [[24], [56, 56]]), (NARROW, 24 + 161, [[24], [80, 81]]),
+    (NARROW, 24 + 162, [[24], [54, 54, 54]]), (NARROW, 24 + 454, [[24], [56, 57, 57, 57, 56, 57, 57, 57]]),
+    (NARROW, 24 + 880 + 60, [[24], [110] * 8, [60]]), (NARROW, 24 + 880 + 108, [[24], [110] * 8, [54, 54]]),
+    (WINDOW, 40 + 162, [[40], [81, 81]]),
+])  # fmt: skip
+def test_windows_are_as_many_as_may_be_and_no_narrower_than_they_may(
+    window: Window, number: int, widths: list[list[int]]
+) -> None:
+    assert [[span.upto - span.own for span in block] for block in cut(number, window)] == widths
+
+
+@pytest.mark.parametrize("window", [WINDOW, NARROW])
 @pytest.mark.parametrize("number", [176, 200, 260, 479, 480, 481, 1000])
-def test_the_second_block_is_known_before_the_first_window_is_searched(number: int) -> None:
-    first, block = cut(number, WINDOW)[:2]
-    assert second_block(stream(number), WINDOW) == block
+def test_the_second_block_is_known_before_the_first_window_is_searched(number: int, window: Window) -> None:
+    first, block = cut(number, window)[:2]
+    assert second_block(stream(number), window) == block
     assert all(span.start >= first[0].upto for span in block)
 
 

@@ -143,6 +143,7 @@ class Window:
         shown: how much further it only sees.
         first: the width of a text's first window, narrower so that the first prose is soon there.
         parts: how many windows are searched in step, where that is quicker (see `restore.windows`).
+        least: how narrow they may be made so that there are more of them; if 0, as few as there can be are searched.
     """
 
     before: int
@@ -151,6 +152,7 @@ class Window:
     shown: int = 0
     first: int = 96
     parts: int = 1
+    least: int = 0
 
     @property
     def most(self) -> int:
