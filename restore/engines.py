@@ -74,7 +74,7 @@ class Engine:
 
 
 # Of marks the tagger, which has read what follows, knows more than the model and nearly all that it knows: its word counts most.
-TAGS = TagWeights(mark=4.5, first=0.75, last=0.75, edit=1.0, case=1.0, women=1.2)
+TAGS = TagWeights(mark=4.5, first=0.75, last=0.75, edit=1.0, case=1.0, alike=0.4, women=1.2)
 NEURAL_WEIGHTS = Weights(
     insertion=1.2, end=3.2, comma=2.6, rarity=0.3, quote=-2.0, bracket=-1.0, capital=1.0, inflected=2.1, live=6.0, margin=6.0,
     apart=5.0, word_threshold=0.15, tags=TAGS, fusion=0.2,
@@ -83,7 +83,7 @@ NEURAL_WEIGHTS = Weights(
 SPOKEN_WEIGHTS = replace(NEURAL_WEIGHTS, end=1.2, comma=1.2, tags=replace(TAGS, mark=2.0))
 SETTINGS = {
     FAST: Engine(8, 1, Weights(bracket=-1.0)),
-    NEURAL: Engine(3, 8, NEURAL_WEIGHTS, SPOKEN_WEIGHTS),
+    NEURAL: Engine(3, 16, NEURAL_WEIGHTS, SPOKEN_WEIGHTS),
     HF: Engine(4, 1, Weights(live=12.0)),
 }
 """Chosen on the odd-numbered development documents; but for Hugging Face models, of which each is another."""

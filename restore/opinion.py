@@ -363,7 +363,7 @@ class Opinion:
 
         Args:
             form: it.
-            initial: whether it starts a sentence, where its capital says nothing.
+            initial: whether it starts a sentence, where its first capital says nothing.
         """
         read = self._adviser.read(form.text)
         if len(read.tokens) != form.span:  # it stands as it is
@@ -390,8 +390,9 @@ class Opinion:
         """Return what is added for the spelling of the token, in nats."""
         tags, place, weights, edits = self._tags, self._place, self._adviser.weights, self._adviser.tagger.edits
         added = weights.edit * float(tags.edits[place, edits.get(edit, edits[OTHER_EDIT])])
-        if case is not None and not initial:
-            added += weights.case * float(tags.cases[place, case])
+        if case is not None:
+            alike = [Case.LOWER, Case.TITLE] if initial and case in (Case.LOWER, Case.TITLE) else [case]
+            added += weights.case * float(np.logaddexp.reduce(tags.cases[place, alike]))
         return added
 
 

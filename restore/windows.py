@@ -28,9 +28,9 @@ from restore.lattice.gaps import ENDED
 from restore.models.base import Window
 from restore.source import TokenStream
 
-LEAD = 20
+LEAD = 16
 """Input tokens by which a window begins early: what it finds there is thrown away."""
-TAIL = 14
+TAIL = 12
 """Input tokens by which a window goes on late."""
 EDGE = 6
 """The last of these are not to be trusted either."""

@@ -343,8 +343,8 @@ class TestStreams:
 
         search = Search(Decoder(model, decoder.finder, decoder.grammar, 3, Weights()), tokens, done)
         drive_together([search], model)
-        assert begun[0] == [1, 2]
-        assert sum(begun[1]) == 5  # the first and a block of four
+        assert begun[0] == [1, 4]
+        assert sum(begun[1]) == 9  # the first and a block of eight
         assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
 
     @pytest.mark.parametrize("failing", [1, 2, 9])

@@ -253,6 +253,18 @@ def test_a_form_of_two_tokens_counts_as_what_it_spells(tagger: Tagger, grammar: 
     assert first.form(form("non-citizens", 2), False) == pytest.approx(apart)
 
 
+def test_where_a_sentence_starts_only_the_first_capital_says_nothing(tagger: Tagger) -> None:
+    """`Aner` is `aner` there, but `ANER` is not."""
+    opinion = tagging(tagger, "agency found aner said").at(2)
+    lower, title, upper = (opinion.form(form(text), True) for text in ("aner", "Aner", "ANER"))
+    assert title == pytest.approx(lower)
+    cases = np.exp(opinion._tags.cases[2])
+    odds = (cases[Case.LOWER] + cases[Case.TITLE]) / cases[Case.UPPER]
+    assert title - upper == pytest.approx(WEIGHTS.case * np.log(odds), abs=1e-4)
+    assert opinion.form(form("Aner"), False) < title
+    assert opinion.form(form("ANER"), False) == pytest.approx(upper)
+
+
 def test_a_full_stop_that_the_input_has_kept_counts(tagger: Tagger, grammar: GapGrammar) -> None:
     """A paragraph break after it is no likelier than after one that was inserted."""
     advised = tagging(tagger, "agency deport. reason stop")

@@ -43,7 +43,7 @@ SEQUENCE_FIELD, SEQUENCE = "restore_sequence", 2
 """What training writes into the `config.json` of a model that has learnt the sequence above, and its version: in the first, the
 source was read from left to right."""
 
-WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=24, parts=4)
+WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=24, parts=8, least=54)
 """Within what the model saw in training."""
 STREAMS = 2
 """So many runs of the network at a time, a core each, are a fifth quicker than one after the other on all cores; and while one
