@@ -83,7 +83,7 @@ NEURAL_WEIGHTS = Weights(
 SPOKEN_WEIGHTS = replace(NEURAL_WEIGHTS, end=1.2, comma=1.2, tags=replace(TAGS, mark=2.0))
 SETTINGS = {
     FAST: Engine(8, 1, Weights(bracket=-1.0)),
-    NEURAL: Engine(3, 16, NEURAL_WEIGHTS, SPOKEN_WEIGHTS),
+    NEURAL: Engine(3, 11, NEURAL_WEIGHTS, SPOKEN_WEIGHTS),
     HF: Engine(4, 1, Weights(live=12.0)),
 }
 """Chosen on the odd-numbered development documents; but for Hugging Face models, of which each is another."""
