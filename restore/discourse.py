@@ -28,8 +28,8 @@ class Row:
 
     Attributes:
         before: the token before the first of them; empty at a text's start.
-        tokens: they.
-        tags: what it says.
+        tokens: each in lower case, as the tagger reads it.
+        tags: what the tagger says of them.
     """
 
     before: str

@@ -14,8 +14,8 @@ from restore.tags import Tags
 
 STRIDE, CONTEXT = 96, 30
 """Tokens that a row tags; tokens that it reads on either side of them, no more than a search leaves unforgotten."""
-KEPT = 10
-"""Rows whose tags are kept: windows that are searched in step are some way apart."""
+KEPT = 14
+"""Rows whose tags are kept: eight windows that are searched in step reach over ten."""
 REACH = 8
 """Rows on either side of one with which it is pooled."""
 
