@@ -187,6 +187,27 @@ def test_attention_by_products_is_attention(length: int, source: int) -> None:
         assert torch.allclose(ours, theirs, atol=1e-4)
 
 
+def test_quickened_norms_are_the_norms_and_have_their_derivatives() -> None:
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 3, "vocab_size": 9}
+    config = transformers.LlamaConfig(**sizes)
+    model = transformers.LlamaForCausalLM(config)
+    plain = model.model.norm
+    torch.nn.init.uniform_(plain.weight, -2, 2)
+    x, above = torch.randn(1, 7, 48, requires_grad=True) * 3, torch.randn(1, 7, 48).bfloat16().float()
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = plain(x)
+        wanted = torch.autograd.grad(expected, (x, plain.weight), above, retain_graph=True)
+        packing.quicken(model)
+        assert type(model.model.norm) is type(model.model.layers[0].input_layernorm) is packing.HalfNorm
+        found = model.model.norm(x)
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, expected.bfloat16())
+    for ours, theirs in zip(torch.autograd.grad(found, (x, plain.weight), above.bfloat16()), wanted, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert torch.equal(model.model.norm(x), expected), "without autocast nothing changes"
+
+
 def test_pruned_vocabulary_round_trips(tokenizer) -> None:
     counts = vocabulary.count_pieces(tokenizer, [DOCUMENT])
     pruned = vocabulary.prune(tokenizer, counts, 1)

@@ -45,6 +45,7 @@ from restore.training.packing import (
     encode_window,
     fixed_batches,
     losses,
+    quicken,
 )
 from restore.training.pairs import Shape, WindowSource, facts_of, held_out_windows, open_source
 from restore.training.precision import half_precision
@@ -243,6 +244,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.model.train()
+        quicken(self.model)
         self.parameters: list[Tensor] = list(self.model.parameters())
         self.averaged = [p.detach().clone() for p in self.parameters]
         groups = [

@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 from transformers import AttentionInterface, LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from restore.errors import RestoreError
 from restore.models.neural import plain_pieces
@@ -292,6 +293,45 @@ def _half_attention(query: Tensor, key: Tensor, value: Tensor, scale: float, sou
 
 
 AttentionInterface.register(ATTENTION, packed_attention)
+
+
+class HalfNorm(LlamaRMSNorm):
+    """A Llama's norm that gives bfloat16 where autocast is on: the layers that read it need no copies in that type."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Return x / sqrt(mean(x^2) + epsilon) * weight, the mean over the last dimension."""
+        if not torch.is_autocast_enabled("cpu"):
+            return super().forward(hidden_states)  # type: ignore[no-any-return]
+        normed: Tensor = _HalfNormed.apply(hidden_states, self.weight, self.variance_epsilon)  # type: ignore[no-untyped-call]
+        return normed
+
+
+class _HalfNormed(torch.autograd.Function):
+    """Its derivatives in few passes over the memory, which is what elementwise operations wait for: a third of the time."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
+        scale = squares.div_(x.shape[-1]).add_(epsilon).rsqrt_()
+        ctx.save_for_backward(x, weight, scale)
+        normed: Tensor = (x * scale).mul_(weight)
+        return normed.bfloat16()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight, scale = ctx.saved_tensors
+        (gradient,) = gradients
+        products = (x * gradient).view(-1, x.shape[-1])
+        along = torch.mv(products, weight).view_as(scale)
+        found = (gradient * weight).mul_(scale).addcmul_(x, along * scale**3 / x.shape[-1], value=-1)
+        return found, torch.mv(products.T, scale.view(-1)), None
+
+
+def quicken(model: LlamaForCausalLM) -> None:
+    """Give a model norms that are quicker to train in bfloat16, and else the same. Norms of other kinds stay as they are."""
+    for module in model.modules():
+        if type(module) is LlamaRMSNorm:
+            module.__class__ = HalfNorm
 
 
 def losses(model: LlamaForCausalLM, batch: Batch, half: bool = False) -> Tensor:
