@@ -24,7 +24,7 @@ from restore.models.base import Expansion, LanguageModel, Request
 from restore.opinion import NOTHING, Tagging
 from restore.posterior import Arc, Choice, Stage, best_path, consensus
 from restore.source import TokenStream
-from restore.windows import Path, Span, breadth, opened, resumed, seam, second_block, sentence_cut, since_end, spans
+from restore.windows import Path, Span, breadth, opened, resumed, seam, sentence_cut, since_end, spans
 
 BAD_PIN = "input token {place}: {pin} does not strip back to it, or cannot stand there; choose among the alternatives"
 
@@ -90,48 +90,53 @@ class Search:
         """Search the whole text: yield windows to search, and be sent what was found in those that are wanted."""
         window, tokens = self._decoder.model.window, self._tokens
         start, last = 0, False
-        coming: list[Span] = []  # the second block, of which some windows are begun beside the text's first
-        begun: list[Span] = []
         rest: list[tuple[Span, _Found]] = []  # what is searched already, and the text could not pass to
         while not last:
             block: list[Span] = []
             if window is None:
                 end = tokens.upto(sys.maxsize)
                 block = [Span(0, 0, end, end, end, True)]
-            elif coming:
-                block, coming = [replace(coming[0], start=start, own=start), *coming[1:]], []
             elif rest:
                 block = resumed(tokens, start, [(span, Path(span.start, one.steps)) for span, one in rest], window)
                 rest = rest[len(rest) - len(block) + 1 :] if block else []
             if not block:
                 assert window is not None
                 block = spans(tokens, start, window, bool(self.steps) and any(opened(self.steps[-1])))
-                if start == 0 and not block[0].last:
-                    coming = second_block(tokens, window)
             wanted = block[: len(block) - len(rest)]
-            asked = [span for span in wanted if span not in begun]
-            begun = coming[1 : 1 + len(coming) // 2]
-            found = yield Begin({span: self._searched(span) for span in (*asked, *begun)}, wanted)
-            found = [*found, *(one for _, one in rest)]
-            start, joined, last = self._join(block, found)
+            asked, found = {span: self._searched(span) for span in wanted}, list[_Found]()
+            if start == 0 and len(block) > 1:  # its first sentences need not wait for the others
+                found = yield Begin(asked, wanted[:1])
+                path = Path(0, found[0].steps)
+                start = self.restored = self._commit(path, found[0].choices, 0, sentence_cut(path, 0, block[0].upto))
+                self._tell()
+                asked, wanted = {}, wanted[1:]
+            found = [*found, *(yield Begin(asked, wanted)), *(one for _, one in rest)]
+            start, joined, last = self._join(start, block, found)
             rest = list(zip(block, found, strict=True))[joined:]
             self.restored = start
             kept = next((step.what.span for step in reversed(self.steps) if isinstance(step.what, Form)), 0)
-            if self._done is not None:
-                self._done(self)
+            self._tell()
             # Who writes the text may hold the last form back until what follows is known.
             tokens.forget(start - max(kept, window.before if window is not None else 0))
         for place, pin in self._pins.items():
             if not 0 <= place <= self._ended:
                 raise InputError(BAD_PIN.format(place=place, pin=pin))
 
-    def _join(self, block: Sequence[Span], found: Sequence[_Found]) -> tuple[int, int, bool]:
+    def _tell(self) -> None:
+        if self._done is not None:
+            self._done(self)
+
+    def _join(self, start: int, block: Sequence[Span], found: Sequence[_Found]) -> tuple[int, int, bool]:
         """Commit what the windows of a block have found, up to one that does not fit to the one before it.
+
+        Args:
+            start: the first input token that is not yet restored.
+            block: the windows.
+            found: what was found in each.
 
         Returns:
             The next input token, the number of windows that are part of the text now, and whether the text ends there.
         """
-        start = block[0].start
         for number, (span, one) in enumerate(zip(block, found, strict=True)):
             self.score += one.score
             path = Path(span.start, one.steps)
@@ -448,12 +453,17 @@ class _Driven(Generic[Item]):
         if not streams.several:  # they would hold up what is waited for
             self._later = {span: windows.pop(span) for span in beside}
         for span, asking in windows.items():
-            urgent = len(beside) if span in asked.wanted else 0
-            streams.begin(asking, partial(self._tell, streams, span), 1 + urgent)
+            streams.begin(asking, partial(self._tell, streams, span))
+        if not windows:
+            self._check(streams)
 
     def _tell(self, streams: _Streams, span: Span, found: _Found) -> None:
-        """Take what was found in a window, and go on if that was all that is waited for."""
+        """Take what was found in a window."""
         self._found[span] = found
+        self._check(streams)
+
+    def _check(self, streams: _Streams) -> None:
+        """Go on if all that is waited for is found."""
         if self._running is None or not all(one in self._found for one in self._wanted):
             return
         try:
@@ -469,12 +479,10 @@ class _Window:
 
     Attributes:
         requests: what it asks for next; nothing once it is done.
-        weight: for how many windows it counts.
     """
 
-    def __init__(self, asking: Asking[_Found], found: Callable[[_Found], None], weight: int = 1) -> None:
+    def __init__(self, asking: Asking[_Found], found: Callable[[_Found], None]) -> None:
         self.requests: list[Request] = []
-        self.weight = weight
         self._asking = asking
         self._tell = found
         self.move(None)
@@ -512,15 +520,14 @@ class _Streams:
         """Whether there is more than one."""
         return len(self._streams) > 1
 
-    def begin(self, asking: Asking[_Found], found: Callable[[_Found], None], weight: int = 1) -> None:
+    def begin(self, asking: Asking[_Found], found: Callable[[_Found], None]) -> None:
         """Begin to search a window, through the stream that has the fewest.
 
         Args:
             asking: searches it.
             found: is told what was found.
-            weight: for how many windows it counts, so that others are kept away from one that is waited for.
         """
-        window = _Window(asking, found, weight)
+        window = _Window(asking, found)
         if window.requests:
             min(self._windows, key=_at_work).append(window)
 
@@ -548,7 +555,7 @@ class _Streams:
 
 
 def _at_work(windows: Sequence[_Window]) -> int:
-    return sum(window.weight for window in windows if window.requests)
+    return sum(bool(window.requests) for window in windows)
 
 
 def _requests(windows: Sequence[_Window]) -> list[Request]:

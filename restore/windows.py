@@ -1,9 +1,8 @@
 """Windows: how a long text is cut for a model that sees a part of it at a time, and where the parts are joined.
 
-The first window is short, so that the first prose is soon there. Then come blocks of windows, for some models of several
-that are searched in step. The first of a block goes on from the text restored before it; each other begins on its own, some
-tokens early, and the window before it goes on some tokens late. So all but the first of the second block need not wait for the
-text's first window:
+The text's first window is short, so that the first prose is soon there. With it, and later in blocks of their own, come
+others, for some models several that are searched in step. The first of a later block goes on from the text restored before
+it; each other begins on its own, some tokens early, and the window before it goes on some tokens late:
 
     tokens     ──────────────┬───────────────────┬──────────────────
     window 0   ──────────────┼─────┤
@@ -81,11 +80,14 @@ def breadth(tokens: TokenStream, window: Window | None) -> int:
         tokens: the input.
         window: what the model takes, or None if it takes any text whole.
     """
-    if window is None or tokens.upto(window.most + 1) <= window.most:
+    if window is None:
         return 1
-    first = min(window.first, window.width)
-    rest = tokens.upto(first + window.parts * window.width) - first
-    return max(1, _parts(rest, window))
+    block = spans(tokens, 0, window)
+    if block[-1].last:
+        return len(block)
+    start = block[-1].upto
+    rest = tokens.upto(start + window.parts * window.width) - start
+    return max(len(block), _parts(rest, window))
 
 
 def spans(tokens: TokenStream, start: int, window: Window, inside: bool = False) -> list[Span]:
@@ -99,26 +101,16 @@ def spans(tokens: TokenStream, start: int, window: Window, inside: bool = False)
     """
     end = tokens.upto(start + window.most)
     narrow = 0 < 2 * window.least <= end - start
-    if tokens.upto(end + 1) == end and (start == 0 or inside or not narrow):
+    whole = tokens.upto(end + 1) == end
+    if whole and (inside or not narrow):
         return [Span(start, start, end, end, end, True)]
-    if start == 0:
-        return [_span(tokens, 0, 0, min(window.first, window.width), window.ahead, window)]
-    return _block(tokens, start, replace(window, parts=1) if inside else window)
-
-
-def second_block(tokens: TokenStream, window: Window) -> list[Span]:
-    """Return the windows after the first of a text that is no single window, as far as they can be known before it is searched.
-
-    The first of them is to begin where the text's first window is found to end; the others are right as they are. There are
-    none where one window is enough for the rest, or windows are so narrow that the others would begin within the text's first.
-
-    Args:
-        tokens: the input.
-        window: what the model takes.
-    """
-    first = min(window.first, window.width)
-    block = spans(tokens, first, window)
-    return block if len(block) > 1 and block[1].start > first else []
+    if inside or window.parts == 1:
+        width = min(window.first, window.width) if start == 0 else window.width
+        return _block(tokens, start, start, replace(window, parts=1, width=width))
+    if start == 0 and not whole:
+        first = _span(tokens, 0, 0, min(window.first, window.width), TAIL, window)
+        return [first, *_block(tokens, 0, first.upto, replace(window, parts=window.parts - 1))]
+    return _block(tokens, start, start, window)
 
 
 def resumed(tokens: TokenStream, start: int, found: Sequence[tuple[Span, Path]], window: Window) -> list[Span]:
@@ -153,14 +145,15 @@ def _parts(rest: int, window: Window) -> int:
     return min(window.parts, max(-(-rest // window.width), most))
 
 
-def _block(tokens: TokenStream, start: int, window: Window) -> list[Span]:
+def _block(tokens: TokenStream, earliest: int, start: int, window: Window) -> list[Span]:
+    """Return windows in step that restore the tokens from `start` on, and begin no earlier than they are told."""
     rest = tokens.upto(start + window.parts * window.width) - start
     whole = tokens.upto(start + rest + 1) == start + rest  # the block reaches the end of the text
     parts = _parts(rest, window)
     edges = [start + rest * number // parts for number in range(parts + 1)]
     found = []
     for number, (own, upto) in enumerate(pairwise(edges)):
-        begin = max(start, own - LEAD)
+        begin = max(earliest, own - LEAD)
         if number == parts - 1:
             if whole:
                 found.append(Span(begin, own, upto, upto, upto, True))

@@ -12,7 +12,7 @@ from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place, Position
 from restore.models.base import Window
 from restore.source import TokenStream, read_source
-from restore.windows import LEAD, TAIL, Path, Span, breadth, resumed, seam, second_block, since_end, spans
+from restore.windows import LEAD, TAIL, Path, Span, breadth, resumed, seam, since_end, spans
 
 WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=40, parts=4)
 NARROW = Window(before=30, width=110, ahead=10, shown=15, first=24, parts=8, least=54)
@@ -42,6 +42,7 @@ def test_windows_cover_a_text(number: int, window: Window) -> None:
     for block in blocks:
         assert len(block) <= window.parts
         assert block[0].start == block[0].own, "the first of a block goes on from what is restored"
+        assert all(span.start < span.own for span in block[1:]), "each other begins on its own"
         for span in block:
             assert span.start <= span.own <= span.upto <= span.stop <= span.seen <= number
             assert span.own - span.start <= LEAD
@@ -64,28 +65,17 @@ def test_a_short_text_is_one_window() -> None:
 
 
 @pytest.mark.parametrize(("window", "number", "widths"), [
-    (NARROW, 135, [[135]]), (NARROW, 136, [[24], [56, 56]]), (NARROW, 24 + 161, [[24], [80, 81]]),
-    (NARROW, 24 + 162, [[24], [54, 54, 54]]), (NARROW, 24 + 454, [[24], [56, 57, 57, 57, 56, 57, 57, 57]]),
-    (NARROW, 24 + 880 + 60, [[24], [110] * 8, [60]]), (NARROW, 24 + 880 + 108, [[24], [110] * 8, [54, 54]]),
-    (WINDOW, 40 + 162, [[40], [81, 81]]),
+    (NARROW, 107, [[107]]), (NARROW, 108, [[54, 54]]), (NARROW, 135, [[67, 68]]), (NARROW, 136, [[24, 56, 56]]),
+    (NARROW, 24 + 161, [[24, 80, 81]]),
+    (NARROW, 24 + 162, [[24, 54, 54, 54]]), (NARROW, 24 + 399, [[24, 57, 57, 57, 57, 57, 57, 57]]),
+    (NARROW, 24 + 770 + 60, [[24] + [110] * 7, [60]]), (NARROW, 24 + 770 + 108, [[24] + [110] * 7, [54, 54]]),
+    (NARROW, 24 + 770 + 440, [[24] + [110] * 7, [55] * 8]), (WINDOW, 40 + 162, [[40, 81, 81]]),
+    (Window(8, 384, 32), 800, [[96], [384], [320]]),
 ])  # fmt: skip
 def test_windows_are_as_many_as_may_be_and_no_narrower_than_they_may(
     window: Window, number: int, widths: list[list[int]]
 ) -> None:
     assert [[span.upto - span.own for span in block] for block in cut(number, window)] == widths
-
-
-@pytest.mark.parametrize("window", [WINDOW, NARROW])
-@pytest.mark.parametrize("number", [176, 200, 260, 479, 480, 481, 1000])
-def test_the_second_block_is_known_before_the_first_window_is_searched(number: int, window: Window) -> None:
-    first, block = cut(number, window)[:2]
-    assert second_block(stream(number), window) == block
-    assert all(span.start >= first[0].upto for span in block)
-
-
-def test_nothing_is_begun_beside_a_first_window_where_nothing_can_be() -> None:
-    assert second_block(stream(175), WINDOW) == []  # one window is enough for the rest
-    assert second_block(stream(1000), Window(2, LEAD, 2, parts=3)) == []  # the first may well reach into the next
 
 
 def test_no_window_begins_on_its_own_inside_what_is_open() -> None:
