@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 
@@ -11,6 +11,7 @@ from restore.decoder import Step
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place, Position
 from restore.models.base import Window
+from restore.search import Begin, advance
 from restore.source import TokenStream, read_source
 from restore.windows import LEAD, TAIL, Path, Span, breadth, resumed, seam, since_end, spans
 
@@ -157,3 +158,33 @@ def test_there_is_no_bridge_to_a_last_window_that_stays_open() -> None:
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a b c", 3), ("a b .", 0), ("a . b (of) c", 2), ("a . b . c", 1)])
 def test_tokens_since_a_sentence_end(text: str, tokens: int) -> None:
     assert since_end(path(0, text).steps) == tokens
+
+
+class Planned:
+    """A search of two windows, the second of which is found before the first."""
+
+    breadth = 2
+
+    def run(self):
+        first, second = Span(0, 0, 9, 9, 9, False), Span(5, 9, 18, 18, 18, True)
+        found = yield Begin({first: self.asking("first", 3), second: self.asking("second", 1)}, [first])
+        self.found = [*found, *(yield Begin({}, [second]))]
+
+    def asking(self, name, rounds):
+        for number in range(rounds):
+            assert (yield [(name, number)]) == [(name, number)], "each window gets its own answers"
+        return name
+
+
+class Echo:
+    def expand(self, requests):
+        return requests
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_window_that_is_found_before_it_is_waited_for_is_not_waited_for(streams: int) -> None:
+    search, model = Planned(), Echo()
+    model.streams = [Echo() for _ in range(streams)]
+    steps = sum(1 for _ in islice(advance(search, model), 20))
+    assert search.found == ["first", "second"]
+    assert steps <= 4
