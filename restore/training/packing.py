@@ -295,7 +295,7 @@ def _half_attention(query: Tensor, key: Tensor, value: Tensor, scale: float, sou
 AttentionInterface.register(ATTENTION, packed_attention)
 
 
-class HalfNorm(LlamaRMSNorm):
+class HalfNorm(LlamaRMSNorm):  # type: ignore[misc]  # where transformers is not installed
     """A Llama's norm that gives bfloat16 where autocast is on: the layers that read it need no copies in that type."""
 
     def forward(self, hidden_states: Tensor) -> Tensor:
@@ -306,7 +306,7 @@ class HalfNorm(LlamaRMSNorm):
         return normed
 
 
-class _HalfNormed(torch.autograd.Function):
+class _HalfNormed(torch.autograd.Function):  # type: ignore[misc]  # where PyTorch is not installed
     """Its derivatives in few passes over the memory, which is what elementwise operations wait for: a third of the time."""
 
     @staticmethod
