@@ -93,6 +93,8 @@ def breadth(tokens: TokenStream, window: Window | None) -> int:
 def spans(tokens: TokenStream, start: int, window: Window, inside: bool = False) -> list[Span]:
     """Return the windows to search next, in step.
 
+    Those of a text that one window could hold are equally wide; a longer text has a short one first.
+
     Args:
         tokens: the input.
         start: the first token that is not yet restored.

@@ -307,7 +307,7 @@ class HalfNorm(LlamaRMSNorm):  # type: ignore[misc]  # where transformers is not
 
 
 class _HalfNormed(torch.autograd.Function):  # type: ignore[misc]  # where PyTorch is not installed
-    """Its derivatives in few passes over the memory, which is what elementwise operations wait for: a third of the time."""
+    """A norm and its derivatives, written out to pass over the memory seldom, which is what elementwise operations wait for."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
