@@ -24,16 +24,35 @@ Drop = Callable[[Decision], bool]
 _ENCLOSING = str.maketrans("", "", '"()')
 
 
-def less_sure_than(threshold: float) -> Drop:
-    """Return the rule of `Config.min_confidence`: leave out what is below it, but for marks that end sentences.
+KEPT = (
+    "less sure than {threshold:g}, and not left out: {count} of the marks that end sentences, which would run together without "
+    "them (--json lists each)"
+)
+
+
+class LessSure:
+    """The rule of `Config.min_confidence`: leave out what is below it, but for marks that end sentences.
 
     Without its full stop a sentence runs into the next: such a mark stays, and the result flags it as uncertain.
+
+    Args:
+        threshold: the least confidence.
     """
 
-    def drop(decision: Decision) -> bool:
-        return decision.kind != "sentence" and decision.confidence is not None and decision.confidence < threshold
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._kept = 0
 
-    return drop
+    def __call__(self, decision: Decision) -> bool:
+        """Tell whether to leave an insertion out."""
+        unsure = decision.confidence is not None and decision.confidence < self._threshold
+        stays = decision.kind == "sentence"
+        self._kept += unsure and stays
+        return unsure and not stays
+
+    def notes(self) -> tuple[str, ...]:
+        """Say how many marks stayed that are less sure than asked for."""
+        return (KEPT.format(count=self._kept, threshold=self._threshold),) if self._kept else ()
 
 
 class Abstainer:

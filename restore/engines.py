@@ -48,6 +48,8 @@ NO_HF_RUNTIME = (
     "install it: pip install 'restore-prose[hf]'"
 )
 NO_WEIGHTS = "the neural engine's weights are not in this installation ({path}); choose --engine fast, or reinstall restore"
+NO_FOLDER, NO_PACKAGE = "the weights in resources/{name}", "the package {name!r}"
+FELL_BACK = "restored with the engine fast, as neural lacks {lacks}; reinstall restore, or choose --engine fast"
 OTHER_ENGINE = "{path}: holds a model of the {found} engine, not of {wanted}; leave out --engine, or give another model"
 BAD_VARIABLE = "the environment variable {name} is {value!r}; set it to one of {engines}, or unset it"
 
@@ -109,9 +111,29 @@ def engine_of(name: str, model: str | os.PathLike[str] | None = None) -> str:
         if name not in ENGINES:
             raise RestoreError(BAD_VARIABLE.format(name=VARIABLE, value=name, engines=", ".join(ENGINES)))
     if name == AUTO:
-        usable = (resources_folder() / FOLDERS[NEURAL] / CARD).is_file() and all(map(find_spec, RUNTIME))
-        return NEURAL if usable else FAST
+        return NEURAL if neural_lacks() is None else FAST
     return name
+
+
+def neural_lacks() -> str | None:
+    """Say what the engine `neural` would need that is not there; None if it can be opened."""
+    for folder in (FOLDERS[NEURAL], TAGGER):
+        if not (resources_folder() / folder / CARD).is_file():
+            return NO_FOLDER.format(name=folder)
+    return next((NO_PACKAGE.format(name=name) for name in RUNTIME if find_spec(name) is None), None)
+
+
+def fallback(name: str, model: str | os.PathLike[str] | None = None) -> str | None:
+    """Say why a choice of `auto` comes to the engine `fast`; None if it does not, or if RESTORE_ENGINE says so.
+
+    Args:
+        name: as `engine_of` takes it.
+        model: likewise.
+    """
+    if name != AUTO or model is not None or os.environ.get(VARIABLE, AUTO) != AUTO:
+        return None
+    lacks = neural_lacks()
+    return None if lacks is None else FELL_BACK.format(lacks=lacks)
 
 
 def _engine_of_model(folder: Path) -> str:

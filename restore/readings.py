@@ -234,7 +234,7 @@ def _log(slots: Sequence[_Slot], chosen: Sequence[int]) -> float:
 
 def _key(text: str) -> str:
     """Return what two texts share if they differ in marks only."""
-    return "".join(char.lower() if char.isalnum() or char == "'" else " " for char in text).strip()
+    return " ".join("".join(char.lower() if char.isalnum() or char == "'" else " " for char in text).split())
 
 
 def _is_word(unit: str) -> bool:

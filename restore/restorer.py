@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from restore.abstention import Abstainer, less_sure_than
+from restore.abstention import Abstainer, LessSure
 from restore.bundle import resources_folder
 from restore.calibration import Calibrator, open_calibrator
 from restore.casing import Casing
@@ -21,7 +21,7 @@ from restore.channel.detection import READABLE, STEMMERS, detect_channel, detect
 from restore.config import AUTO, Config
 from restore.cues import Cues
 from restore.decoder import Decoder, Pin
-from restore.engines import FAST, NEURAL, SETTINGS, engine_of, open_fusion, open_model, open_tagger
+from restore.engines import FAST, NEURAL, SETTINGS, engine_of, fallback, open_fusion, open_model, open_tagger
 from restore.errors import InputError
 from restore.flags import FlagFinder
 from restore.fusion import Fusion
@@ -46,8 +46,13 @@ READABLE_TOKENS = 10
 """Shorter texts are never taken for readable."""
 SAMPLE = 2000
 """Tokens of a text by which that is judged."""
+LEVEL_SHARE, LEVEL_SAMPLE = 0.05, 200
+"""Share of words with capitals or marks from which a text was not stripped of them, and words by which that is judged."""
 MAX_STEPS = MAX_INSERTIONS + 8
 """More units than a token and the gap before it can have."""
+
+MOST_CHARACTERS = 256
+"""Characters of a word that are read for it."""
 
 SURE = 0.5
 """Probability from which a detected channel is taken."""
@@ -66,6 +71,11 @@ Progress = Callable[[int, int], None]
 UNSTRIPPED = (
     "{share:.0%} of the words are ones that the {channel} channel drops, so this text was not stripped by it; "
     "it is returned unchanged ({hint})"
+)
+
+UNLEVELLED = (
+    "{share:.0%} of the words have capitals or marks, which the {channel} channel takes away, so this text was not stripped "
+    "by it; it is returned unchanged ({hint})"
 )
 
 MENDED = "repaired first: {examples} ({count} in all; --json lists each, --no-repair leaves the input as it is)"
@@ -156,11 +166,8 @@ class Restorer:
         words = {word.lower() for word in self._decoder.grammar.words}
         return FlagFinder(self._calibrator.rules, Cues.open(resources_folder() / "cues"), words.__contains__)
 
-    def _abstainer(self, tokens: TokenStream) -> Abstainer | None:
-        if not self.config.min_confidence:
-            return None
-        drop = less_sure_than(self.config.min_confidence)
-        return Abstainer(self._decoder, tokens, drop, self._calibrator)
+    def _abstainer(self, tokens: TokenStream, rule: LessSure) -> Abstainer | None:
+        return Abstainer(self._decoder, tokens, rule, self._calibrator) if self.config.min_confidence else None
 
     @property
     def engine(self) -> str:
@@ -222,7 +229,8 @@ class Restorer:
         casing = Casing(self._lexicon, self._same)
         casing.observe(search.steps, search.choices)
         units = casing.settled(search.steps)
-        if (abstainer := self._abstainer(tokens)) is not None:
+        unsure = LessSure(self.config.min_confidence)
+        if (abstainer := self._abstainer(tokens, unsure)) is not None:
             units = [*abstainer.settled(units, search.choices), *abstainer.finish()]
         for unit in self.config.style.apply(units, self._same):
             assembler.add(unit)
@@ -238,7 +246,7 @@ class Restorer:
             repairs=tuple(begun.repairs),
             channel=self.channel.name,
             engine=decoder.name,
-            notes=begun.notes,
+            notes=(*begun.notes, *unsure.notes()),
             choices=tuple(search.choices),
             seams=tuple(search.seams),
             score=search.score,
@@ -278,7 +286,9 @@ class Restorer:
         tokens = self._tokens(text, repairs)
         assembler = Assembler(text, tokens)
         window = decoder.model.window
-        writer = _Writer(assembler, 0 if window is None else window.before * MAX_STEPS, self, self._abstainer(tokens))
+        unsure = LessSure(self.config.min_confidence)
+        abstainer = self._abstainer(tokens, unsure)
+        writer = _Writer(assembler, 0 if window is None else window.before * MAX_STEPS, self, abstainer)
         teller = None if progress is None else _Teller(tokens, len(text), progress)
 
         def done(search: Search) -> None:
@@ -295,6 +305,7 @@ class Restorer:
         yield assembler.finish()
         if notes is not None:
             notes += mended.note()
+            notes += unsure.notes()
 
     def measure_reference(self, stripped: str, original: str) -> ReferenceScore:
         """Force a known original through the lattice: oracle recall, without a search and its scores.
@@ -418,9 +429,21 @@ class Restorer:
         tokens = list(islice(read_source(text, self.channel), SAMPLE))
         if not tokens:
             return "the text has no words"
+        if len(tokens) < READABLE_TOKENS:
+            return None
+        if not self.channel.stop_words:
+            return self._unspoken(text)
         share = self._dropped_share(tokens)
-        if share > READABLE_SHARE and len(tokens) >= READABLE_TOKENS:
+        if share > READABLE_SHARE:
             return UNSTRIPPED.format(share=share, channel=self.channel.name, hint=self._rather(text))
+        return None
+
+    def _unspoken(self, text: str) -> str | None:
+        """Say why a text should not be restored, if so, by a channel that drops no words: it has what the channel takes away."""
+        words = [word[:MOST_CHARACTERS] for word in text.split(None, LEVEL_SAMPLE)[:LEVEL_SAMPLE]]
+        share = sum(self.channel.strip(word) != word for word in words) / len(words)
+        if share > LEVEL_SHARE and detect_channel(text).name == READABLE:
+            return UNLEVELLED.format(share=share, channel=self.channel.name, hint=self._rather(text))
         return None
 
     def _rather(self, text: str) -> str:
@@ -433,7 +456,12 @@ class Restorer:
         return f"it looks like the work of channel {found.name}, {found.probability:.0%}: give that one"
 
     def _doubts(self, text: str) -> tuple[str, ...]:
-        """Say what speaks against the channel of a text that is restored all the same, judging by its beginning."""
+        """Say what speaks against the channel of a text that is restored all the same, and against the engine."""
+        fell = fallback(self.config.engine, self.config.model)
+        return (*self._stems(text), *([] if fell is None else [fell]))
+
+    def _stems(self, text: str) -> tuple[str, ...]:
+        """Say that a text looks stemmed, if so, judging by its beginning."""
         if self.channel.map in STEMMERS or (found := detect_stems(text)) is None:
             return ()
         name, probability = found

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from restore import Restoration, Restorer, channel_names
-from restore.abstention import Abstainer
+from restore.abstention import Abstainer, Drop, LessSure
 from restore.decisions import Decision
 from restore.lattice.forms import Form
 from restore.lattice.gaps import Insertion, Place
@@ -36,7 +36,7 @@ def dropping(restorer: Restorer, share: int, seed: int) -> Callable[[str], Resto
         what = decision.what.text if decision.what is not None else ""
         return zlib.crc32(f"{seed} {decision.place} {what}".encode()) % 100 < share
 
-    def abstainer(tokens: TokenStream) -> Abstainer:
+    def abstainer(tokens: TokenStream, rule: Drop) -> Abstainer:
         return Abstainer(restorer._decoder, tokens, drop, None)
 
     def restore(text: str) -> Restoration:
@@ -102,3 +102,15 @@ def test_a_clitic_goes_with_its_word(by_chance: Maker) -> None:
     who, has = Insertion(" who", "word", Place.WORD), Insertion("'s", "word", Place.CLITIC)
     units = [*abstainer.settled([official, who, has, left], ()), *abstainer.finish()]
     assert [unit.text for unit in units] == ["Official", "left"]
+
+
+def test_a_sentence_end_below_the_least_confidence_stays_and_is_counted() -> None:
+    stop, comma = Insertion(".", "mark", Place.END), Insertion(",", "mark", Place.COMMA)
+    rule = LessSure(0.9)
+    for kind, what, confidence, falls in (
+        ("sentence", stop, 0.5, False), ("sentence", stop, 0.95, False), ("mark", comma, 0.5, True), ("mark", comma, None, False),
+    ):  # fmt: skip
+        assert rule(Decision(kind, 0, what, 0.5, confidence)) is falls
+    (note,) = rule.notes()
+    assert note.startswith("less sure than 0.9, and not left out: 1 of the marks that end sentences")
+    assert LessSure(0.9).notes() == ()

@@ -46,10 +46,28 @@ class TestChoice:
         monkeypatch.delenv(VARIABLE, raising=False)
         monkeypatch.setattr(engines, "resources_folder", lambda: tmp_path)
         assert engine_of("auto") == "fast"
+        assert "resources/neural;" in (engines.fallback("auto") or "")
         shutil.copytree(TINY, tmp_path / "neural")
+        assert engine_of("auto") == "fast"
+        assert "resources/tagger;" in (engines.fallback("auto") or "")
+        shutil.copytree(TINY, tmp_path / "tagger")
         assert engine_of("auto") == "neural"
+        assert engines.fallback("auto") is None
         monkeypatch.setattr(engines, "find_spec", lambda name: None)
         assert engine_of("auto") == "fast"
+        assert "package 'onnxruntime';" in (engines.fallback("auto") or "")
+        monkeypatch.setenv(VARIABLE, "fast")
+        assert engines.fallback("auto") is engines.fallback("fast") is None
+
+    def test_a_text_says_why_it_was_not_the_neural_engine(self, monkeypatch):
+        monkeypatch.delenv(VARIABLE, raising=False)
+        monkeypatch.setattr(engines, "find_spec", lambda name: None)
+        (note,) = Restorer().restore("official said monday").notes
+        assert note.startswith("restored with the engine fast, as neural lacks the package")
+        notes: list[str] = []
+        assert "".join(Restorer().stream("official said monday", notes))
+        assert notes == [note]
+        assert Restorer(engine="fast").restore("official said monday").notes == ()
 
     def test_a_model_brings_its_engine(self, tmp_path):
         assert engine_of("auto", TINY) == engine_of("neural", TINY) == "neural"
@@ -76,6 +94,14 @@ def test_the_engine_that_comes_with_restore(seed_text):
     assert result.calibrated
     assert read_calibration(resources_folder() / "calibration")["neural"]["model"] == restorer.engine
     assert sum(edit.kind == "inserted" for edit in result.edits) > 10
+
+
+def test_the_engine_that_comes_with_restore_writes_the_same_beside_any_others(seed_text):
+    restorer, tokens = Restorer(engine="neural", repair=False), seed_text.split()
+    texts = [" ".join(tokens[20 * number : 20 * number + 4 + number % 9]) for number in range(16)]
+    alone, four, all_at_once = (list(restorer.restore_many(texts, together)) for together in (1, 4, 16))
+    assert alone == four == all_at_once
+    assert [strip_text(one.text) for one in alone] == texts
 
 
 def test_a_model_of_ones_own_is_used(tmp_path):

@@ -61,6 +61,23 @@ def test_explains_in_lines(file: str) -> None:
     assert "\x1b" not in done.output
 
 
+def test_explains_what_was_inflected_and_repaired(tmp_path: Path, fast: Restorer) -> None:
+    (tmp_path / "a.txt").write_text("presidentobama said u immigration official routinely deport non citizen\n")
+    done = CliRunner().invoke(explain_command, [str(tmp_path / "a.txt"), "--engine", "fast"])
+    repaired = fast.restore((tmp_path / "a.txt").read_text())
+    assert [(repair.before, repair.after) for repair in repaired.repairs] == [("presidentobama", "president obama")]
+    assert "  repaired   presidentobama \u2192 president obama" in done.stdout
+    inflected = [edit.after for edit in repaired.edits if edit.kind == "inflected"]
+    assert inflected
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  inflected")][:1]
+    assert inflected[0] in line
+
+
+def test_the_data_says_that_it_is_not_the_original(fast: Restorer) -> None:
+    whole = fast.restore(TEXT).to_dict()
+    assert (whole["restored"], whole["note"]) == (True, "restored, not the original")
+
+
 def test_explains_where_a_warning_is(fast: Restorer) -> None:
     result = fast.restore("official found reason stop removal")
     found, reason = result.spans[1], result.spans[2]

@@ -224,6 +224,24 @@ def test_auto_restores_by_the_channel_that_it_finds() -> None:
     assert "transcript channel" in notes[0]
 
 
+@pytest.mark.parametrize("channel", ["transcript", "lower"])
+def test_prose_that_no_such_channel_made_is_returned_with_a_note(channel: str) -> None:
+    prose = (
+        "The officials said they didn't find anything. I don't know what she told him, "
+        "but Mr. Brown wasn't happy when we came back to the old house in Leeds."
+    )
+    restorer = Restorer(engine="fast", channel=channel)
+    found = restorer.restore(prose)
+    assert found.text == prose
+    assert f"which the {channel} channel takes away" in found.notes[0]
+    notes: list[str] = []
+    assert "".join(restorer.stream(prose, notes)) == prose
+    assert tuple(notes) == found.notes
+    said = restorer.restore(restorer.channel.strip(prose))
+    assert said.notes == ()
+    assert said.text != said.source
+
+
 def test_a_text_ends_where_its_words_do(shy: Restorer) -> None:
     prose = shy.restore("minister said government resigned", {2: Pin(gap=', "')}).text
     assert prose.endswith('"')

@@ -290,6 +290,24 @@ def test_learning_rate() -> None:
     assert by_time.rate(neural.Progress(seconds=60)) == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"rope_parameters": {"rope_theta": 1e4, "rope_type": "linear", "factor": 2.0}}, "llama with linear positions"),
+        ({"attention_bias": True}, "biases"),
+    ],
+)
+def test_a_base_that_cannot_be_exported_is_refused_before_it_is_trained(corpus, base, tmp_path, changed, why) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    config = transformers.LlamaConfig.from_pretrained(base)
+    config.update(changed)
+    checkpoint.save_model(folder, transformers.LlamaForCausalLM(config), checkpoint.load_tokenizer(base))
+    with pytest.raises(RestoreError, match=f"not a Llama-type model that can be trained .*{why}"):
+        train(corpus, tmp_path / "out", folder)
+    assert not (tmp_path / "out" / "log.jsonl").exists()
+
+
 def test_errors(corpus, base, tmp_path) -> None:
     with pytest.raises(RestoreError, match="how long"):
         neural.Settings()

@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from restore.errors import RestoreError
 from restore.models.neural import SEQUENCE, SEQUENCE_FIELD
+from restore.training.export import shape_of
 from restore.training.packing import ATTENTION, special_pieces
 from restore.training.vocabulary import prune
 
@@ -106,8 +107,10 @@ def load_model(base: Path) -> LlamaForCausalLM:
             model = AutoModelForCausalLM.from_pretrained(base, local_files_only=True, **options)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise RestoreError(f"{base}: no model can be read ({error}); give a model folder or a GGUF file") from error
-    if not hasattr(model, "model") or not hasattr(model, "lm_head"):
-        raise RestoreError(f"{base}: a {type(model).__name__} is not a Llama-type model")
+    try:
+        shape_of(model.config.to_dict())  # what cannot be exported in the end is not trained for hours
+    except (ValueError, KeyError) as error:
+        raise RestoreError(f"{base}: not a Llama-type model that can be trained ({error}); give another base") from error
     return model  # type: ignore[no-any-return]
 
 

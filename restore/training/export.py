@@ -131,7 +131,7 @@ def read_checkpoint(folder: Path) -> tuple[Shape, dict[str, Array]]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "model.safetensors")
-        shape = _shape_of(config)
+        shape = shape_of(config)
         weights = _named(shape, tensors, bool(config.get("tie_word_embeddings")))
     except KeyError as error:
         raise RestoreError(NO_CHECKPOINT.format(path=folder, why=f"it has no {error.args[0]}")) from error
@@ -140,7 +140,13 @@ def read_checkpoint(folder: Path) -> tuple[Shape, dict[str, Array]]:
     return shape, {name: array.astype(np.float32) for name, array in weights.items()}
 
 
-def _shape_of(config: Mapping[str, Any]) -> Shape:
+def shape_of(config: Mapping[str, Any]) -> Shape:
+    """Return a Llama's dimensions from its configuration.
+
+    Raises:
+        ValueError: it is no plain Llama.
+        KeyError: the configuration lacks something.
+    """
     older = {"rope_theta": config.get("rope_theta", 10000.0), **(config.get("rope_scaling") or {})}
     rope = config.get("rope_parameters") or older
     kind = rope.get("rope_type", rope.get("type", "default"))
