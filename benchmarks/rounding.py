@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -57,8 +58,9 @@ def restored(model: Path | None, texts: Sequence[str]) -> tuple[list[str], float
     restorer.restore("minister resigned")
     began = time.perf_counter()
     found = [one.text for one in restorer.restore_many(texts, 4)]
-    print(f"{restorer.engine}: {time.perf_counter() - began:.0f} s", flush=True)
-    return found, time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    print(f"{restorer.engine}: {seconds:.0f} s", file=sys.stderr)
+    return found, seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -75,7 +75,7 @@ UNSTRIPPED = (
 
 UNLEVELLED = (
     "{share:.0%} of the words have capitals or marks, which the {channel} channel takes away, so this text was not stripped "
-    "by it; it is returned unchanged ({hint})"
+    "by it; it is returned unchanged (it looks like prose that was never stripped)"
 )
 
 MENDED = "repaired first: {examples} ({count} in all; --json lists each, --no-repair leaves the input as it is)"
@@ -432,18 +432,18 @@ class Restorer:
         if len(tokens) < READABLE_TOKENS:
             return None
         if not self.channel.stop_words:
-            return self._unspoken(text)
+            return self._unlevelled(text)
         share = self._dropped_share(tokens)
         if share > READABLE_SHARE:
             return UNSTRIPPED.format(share=share, channel=self.channel.name, hint=self._rather(text))
         return None
 
-    def _unspoken(self, text: str) -> str | None:
-        """Say why a text should not be restored, if so, by a channel that drops no words: it has what the channel takes away."""
+    def _unlevelled(self, text: str) -> str | None:
+        """Say why a text should not be restored by a channel that drops no words: it has capitals and marks as prose has."""
         words = [word[:MOST_CHARACTERS] for word in text.split(None, LEVEL_SAMPLE)[:LEVEL_SAMPLE]]
         share = sum(self.channel.strip(word) != word for word in words) / len(words)
-        if share > LEVEL_SHARE and detect_channel(text).name == READABLE:
-            return UNLEVELLED.format(share=share, channel=self.channel.name, hint=self._rather(text))
+        if share > LEVEL_SHARE and (found := detect_channel(text)).name == READABLE and found.probability >= SURE:
+            return UNLEVELLED.format(share=share, channel=self.channel.name)
         return None
 
     def _rather(self, text: str) -> str:

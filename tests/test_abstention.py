@@ -82,6 +82,8 @@ def test_less_is_inserted_the_surer_it_must_be() -> None:
     for least in (0.0, 0.4, 0.7, 1.0):
         result = Restorer(engine="fast", min_confidence=least).restore(text)
         lengths.append(len(result.text))
+        unsure = any(flag.kind == "uncertain" for flag in result.flags)
+        assert any(note.startswith("less sure than") for note in result.notes) is unsure
         kept = [decision for decision in result.decisions if decision.kind == "word"]
         assert all((decision.confidence or 0) >= least for decision in kept)
         assert result.text[0].isupper()
