@@ -2,9 +2,10 @@
 
     python benchmarks/rounding.py OUT/checkpoint ../shared/corpus/dev/news.txt --documents 25 -o benchmarks/results/rounding.json
 
-OUT is the folder of the run of `restore train neural` that made the bundle. Needs the `train` extra. Search, tagger and
-windows are the same for both. Gaps that are the same are counted by the scorer, as if the floats' text were the original:
-of all gaps, and of those into which either inserts.
+OUT is the folder of the run of `restore train neural` that made the bundle. With what `restore.training.export.unexport` makes
+of a bundle in its place, the weights are the same, and only the rounding of activations counts. Needs the `train` extra.
+Search, tagger and windows are the same for both. Gaps that are the same are counted by the scorer, as if the floats' text
+were the original: of all gaps, and of those into which either inserts.
 """
 
 from __future__ import annotations

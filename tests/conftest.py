@@ -105,7 +105,7 @@ class ShyModel(ChanceModel):
     """Would rather write any words than a closing quotation mark."""
 
     def encode(self, text: str, *, initial: bool, touched: bool, logprob: float) -> Encoded | None:
-        return Encoded((zlib.crc32(text.encode()) | (text.endswith('"') << 40),))
+        return Encoded((zlib.crc32(text.encode()) | (('"' in text) << 40),))
 
     def _like(self, state: int, piece: int) -> float:
         return -15.0 if int(piece) >> 40 else super()._like(state, piece) / 100 - 1

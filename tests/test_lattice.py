@@ -12,7 +12,7 @@ import pytest
 from restore import get_channel
 from restore.lattice import FormFinder, GapGrammar, Insertion, Place, Position
 from restore.lattice.forms import capitalised
-from restore.lattice.gaps import Side, digits_of, side_of
+from restore.lattice.gaps import ENDED, Side, digits_of, side_of
 from restore.lexicon import default_lexicon
 
 CASES = json.loads((Path(__file__).parent / "data" / "forms.json").read_text(encoding="utf-8"))
@@ -129,6 +129,22 @@ def test_rare_stop_words_can_be_put_in_and_pieces_of_words_cannot() -> None:
     found = menu("nltk", AFTER_WORD)
     assert {" hers", " theirs", " yourselves", " a.m."} <= found
     assert not found & {" ain", " needn", " mustn", " haven", " ve"}
+
+
+def test_marks_written_as_one_lead_where_they_lead_one_by_one() -> None:
+    """Both orders of a quotation's end: American, the mark within it, and British, the mark after it."""
+    within = Position(Place.WORD, initial=False, bracket=True, quote=True)
+    nltk = grammar("nltk")
+    runs = [item for item in nltk.menu(within, Side.WORD, Side.WORD) if item.merged]
+    assert {'."', ',"', '?"', '".', '",', ").", "),"} <= {run.text for run in runs}
+    for run in runs:
+        position = within
+        for mark in run.text:
+            found = [item for item in nltk.menu(position, Side.WORD, Side.WORD) if item.text == mark and item.kind != "join"]
+            position = position.after(found[0], True)
+        at_once = within.after(run, True)
+        assert replace(at_once, place=position.place) == position
+        assert (at_once.place in ENDED) == (position.place in ENDED)
 
 
 def test_a_dotted_word_may_end_a_sentence() -> None:

@@ -570,6 +570,16 @@ class TestExport:
         assert np.abs(back - found).mean() < 0.15
         assert json.loads((tmp_path / "bundle" / "card.json").read_text())["about"] == "a test"
 
+    def test_a_graph_built_anew_has_the_same_integers(self, checkpoint, tmp_path):
+        from restore.training.export import export, rebuild
+
+        made = export(checkpoint, tmp_path / "bundle", windows(2), {"about": "a test"})
+        wanted = (made.folder / "graph.onnx").read_bytes()
+        again = rebuild(made.folder, tmp_path / "again", {"graph": "built anew"})
+        assert (again.folder / "graph.onnx").read_bytes() == wanted
+        assert again.checksum == made.checksum
+        assert (again.card["about"], again.card["graph"]) == ("a test", "built anew")
+
     def test_rows_of_zeros_stay_numbers(self, tmp_path):
         pytest.importorskip("onnx")
         from safetensors.numpy import load_file, save_file

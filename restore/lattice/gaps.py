@@ -195,6 +195,8 @@ _MERGED_QUOTES = (
     Insertion('."', "quote", Place.END_CLOSE, merged=True),
     Insertion('?"', "quote", Place.END_CLOSE, merged=True),
     Insertion('!"', "quote", Place.END_CLOSE, merged=True),
+    Insertion('",', "quote", Place.COMMA, merged=True),
+    Insertion('".', "quote", Place.END, merged=True),
 )
 _MERGED_BRACKETS = (
     Insertion("),", "bracket", Place.COMMA, merged=True),

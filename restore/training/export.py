@@ -207,13 +207,9 @@ def unexport(bundle: str | os.PathLike[str], out: str | os.PathLike[str]) -> Non
         ResourceError: the bundle is missing, damaged, or of another version.
     """
     opened = open_bundle(bundle, FORMAT, VERSION)
-    arrays: dict[str, Array] = {}
-    for name in opened.card["files"]:
-        if name.endswith(".safetensors"):
-            arrays.update(map_tensors(opened.file(name)))
     try:
-        shape = Shape.from_dict(opened.card.get("shape") or {})
-        floats = _dequantised(unpack(arrays, shape, available_threads()))
+        shape, constants = _constants(opened)
+        floats = _dequantised(constants)
         tensors = _unturned(shape, floats)
     except (ValueError, KeyError) as error:
         raise ResourceError(f"{opened.folder}: cannot be made a checkpoint ({error})") from error
@@ -224,6 +220,41 @@ def unexport(bundle: str | os.PathLike[str], out: str | os.PathLike[str]) -> Non
     (folder / TOKENIZER).write_text(text, encoding="utf-8")
     config = json.dumps(_config_of(shape, EMBEDDING not in floats), indent=2)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")
+
+
+def _constants(bundle: Bundle) -> tuple[Shape, dict[str, Array]]:
+    """Return a bundle's dimensions and its graph's constants; raise ValueError or KeyError if something is wrong with them."""
+    arrays: dict[str, Array] = {}
+    for name in bundle.card["files"]:
+        if name.endswith(".safetensors"):
+            arrays.update(map_tensors(bundle.file(name)))
+    shape = Shape.from_dict(bundle.card.get("shape") or {})
+    return shape, unpack(arrays, shape, available_threads())
+
+
+def rebuild(bundle: str | os.PathLike[str], out: str | os.PathLike[str], card: Mapping[str, Any] | None = None) -> Bundle:
+    """Write a bundle with the graph that `export` makes now, its integers and tokenizer left as they are.
+
+    Args:
+        bundle: a bundle's folder, made by any version of this module.
+        out: the new bundle's folder.
+        card: what the new card should say besides what the old one says.
+
+    Raises:
+        ResourceError: the bundle is missing, damaged, or of another version.
+    """
+    opened = open_bundle(bundle, FORMAT, VERSION)
+    shape, constants = _constants(opened)
+    weights = {name: array for name, array in constants.items() if name not in ("cos", "sin") and not name.endswith(SCALE)}
+    weights["head"] = weights.pop(HEAD_WEIGHT)
+    integers = {name: Rounded(constants[name], constants[name + SCALE]) for name in constants if name + SCALE in constants}
+    graph, _ = build(shape, weights, int8_linear(integers))
+    files: dict[str, Callable[[Path], None]] = {
+        name: lambda path, name=name: _write_bytes(path, opened.file(name).read_bytes())  # type: ignore[misc]
+        for name in opened.card["files"]
+    }
+    files[GRAPH] = lambda path: _write_bytes(path, graph)
+    return write_bundle(out, FORMAT, VERSION, files, {**opened.card, **(card or {})})
 
 
 def _dequantised(constants: Mapping[str, Array]) -> dict[str, Array]:

@@ -97,7 +97,7 @@ class _Encoder:
             for name, weight in weights.items()
             if name.rpartition(".")[2] in LAYERED
         }
-        self._product = int8_linear(self._rounded, normed=())
+        self._product = int8_linear(self._rounded)
 
     def logits(self) -> dict[str, str]:
         """Build the encoder; return the name of each output's logits."""
