@@ -580,6 +580,17 @@ class TestExport:
         assert again.checksum == made.checksum
         assert (again.card["about"], again.card["graph"]) == ("a test", "built anew")
 
+    def test_weights_of_another_shape_than_the_card_says_are_refused(self, checkpoint, tmp_path):
+        from restore.training.export import export, rebuild, unexport
+
+        made = export(checkpoint, tmp_path / "bundle", windows(2))
+        card = json.loads((made.folder / "card.json").read_text())
+        card["shape"]["inner"] *= 2
+        (made.folder / "card.json").write_text(json.dumps(card))
+        for use in (rebuild, unexport):
+            with pytest.raises(ResourceError, match="bundle: its weights cannot be read"):
+                use(made.folder, tmp_path / "again")
+
     def test_rows_of_zeros_stay_numbers(self, tmp_path):
         pytest.importorskip("onnx")
         from safetensors.numpy import load_file, save_file

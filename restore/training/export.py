@@ -207,9 +207,9 @@ def unexport(bundle: str | os.PathLike[str], out: str | os.PathLike[str]) -> Non
         ResourceError: the bundle is missing, damaged, or of another version.
     """
     opened = open_bundle(bundle, FORMAT, VERSION)
+    shape, constants = _constants(opened)
+    floats = _dequantised(constants)
     try:
-        shape, constants = _constants(opened)
-        floats = _dequantised(constants)
         tensors = _unturned(shape, floats)
     except (ValueError, KeyError) as error:
         raise ResourceError(f"{opened.folder}: cannot be made a checkpoint ({error})") from error
@@ -223,13 +223,16 @@ def unexport(bundle: str | os.PathLike[str], out: str | os.PathLike[str]) -> Non
 
 
 def _constants(bundle: Bundle) -> tuple[Shape, dict[str, Array]]:
-    """Return a bundle's dimensions and its graph's constants; raise ValueError or KeyError if something is wrong with them."""
+    """Return a bundle's dimensions and its graph's constants; raise ResourceError if something is wrong with them."""
     arrays: dict[str, Array] = {}
     for name in bundle.card["files"]:
         if name.endswith(".safetensors"):
             arrays.update(map_tensors(bundle.file(name)))
-    shape = Shape.from_dict(bundle.card.get("shape") or {})
-    return shape, unpack(arrays, shape, available_threads())
+    try:
+        shape = Shape.from_dict(bundle.card.get("shape") or {})
+        return shape, unpack(arrays, shape, available_threads())
+    except (ValueError, KeyError) as error:
+        raise ResourceError(f"{bundle.folder}: its weights cannot be read ({error})") from error
 
 
 def rebuild(bundle: str | os.PathLike[str], out: str | os.PathLike[str], card: Mapping[str, Any] | None = None) -> Bundle:
