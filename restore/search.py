@@ -361,7 +361,7 @@ def _all_insertions(request: Request) -> Request:
 def advance(search: Search, model: LanguageModel) -> Iterator[None]:
     """Run one search to its end, stopping after each answer of the model."""
     with _Streams(model) as streams:
-        driven = _Driven(search, search)
+        driven = _Driven(search, search, early=True)
         driven.begin(streams)
         while not driven.done:
             streams.step()
@@ -428,10 +428,16 @@ class _Driven(Generic[Item]):
         item: it.
         breadth: how many windows the search has in step.
         done: whether it has no more to search.
+
+    Args:
+        item: it.
+        search: its search, if there is anything to search.
+        early: whether somebody waits for the beginning of the text, so that its first window is to be done soon.
     """
 
-    def __init__(self, item: Item, search: Search | None) -> None:
+    def __init__(self, item: Item, search: Search | None, early: bool = False) -> None:
         self.item = item
+        self._early = early
         self.breadth = 0 if search is None else search.breadth
         self.done = search is None
         self._running = None if search is None else search.run()
@@ -449,11 +455,12 @@ class _Driven(Generic[Item]):
         self._wanted = asked.wanted
         windows = {**self._later, **asked.windows}
         beside = [span for span in windows if span not in asked.wanted]
-        self._later = {}
-        if not streams.several:  # they would hold up what is waited for
-            self._later = {span: windows.pop(span) for span in beside}
+        first = self._early and bool(beside)
+        # Then what is waited for has a stream to itself for now, and what would have gone through that waits.
+        held = beside if not streams.several else beside[(len(beside) + 1) // 2 :] if first else []
+        self._later = {span: windows.pop(span) for span in held}
         for span, asking in windows.items():
-            streams.begin(asking, partial(self._tell, streams, span))
+            streams.begin(asking, partial(self._tell, streams, span), alone=first and span in asked.wanted)
         if not windows:
             self._check(streams)
 
@@ -479,10 +486,12 @@ class _Window:
 
     Attributes:
         requests: what it asks for next; nothing once it is done.
+        alone: whether its stream is to have no others, as long as there are other streams.
     """
 
-    def __init__(self, asking: Asking[_Found], found: Callable[[_Found], None]) -> None:
+    def __init__(self, asking: Asking[_Found], found: Callable[[_Found], None], alone: bool = False) -> None:
         self.requests: list[Request] = []
+        self.alone = alone
         self._asking = asking
         self._tell = found
         self.move(None)
@@ -520,14 +529,15 @@ class _Streams:
         """Whether there is more than one."""
         return len(self._streams) > 1
 
-    def begin(self, asking: Asking[_Found], found: Callable[[_Found], None]) -> None:
+    def begin(self, asking: Asking[_Found], found: Callable[[_Found], None], alone: bool = False) -> None:
         """Begin to search a window, through the stream that has the fewest.
 
         Args:
             asking: searches it.
             found: is told what was found.
+            alone: whether others go through other streams, as long as they can.
         """
-        window = _Window(asking, found)
+        window = _Window(asking, found, alone)
         if window.requests:
             min(self._windows, key=_at_work).append(window)
 
@@ -554,8 +564,9 @@ class _Streams:
         self._windows[number] = [window for window in self._windows[number] if window.requests]
 
 
-def _at_work(windows: Sequence[_Window]) -> int:
-    return sum(bool(window.requests) for window in windows)
+def _at_work(windows: Sequence[_Window]) -> tuple[bool, int]:
+    work = [window for window in windows if window.requests]
+    return any(window.alone for window in work), len(work)
 
 
 def _requests(windows: Sequence[_Window]) -> list[Request]:

@@ -27,11 +27,11 @@ from restore.lattice.gaps import ENDED
 from restore.models.base import Window
 from restore.source import TokenStream
 
-LEAD = 16
+LEAD = 6
 """Input tokens by which a window begins early: what it finds there is thrown away."""
-TAIL = 12
+TAIL = 6
 """Input tokens by which a window goes on late."""
-EDGE = 6
+EDGE = 3
 """The last of these are not to be trusted either."""
 
 

@@ -328,8 +328,9 @@ class TestStreams:
         assert all(restored(Decoder(model, decoder.finder, decoder.grammar, 3, Weights()), TEXTS[:2]))
         assert len(met) == 2
 
-    def test_a_block_is_begun_beside_the_first_window_which_is_text_before_it(self, decoder):
-        """Both streams have half of the windows; the prose that comes first is that of the first window, and stays."""
+    @pytest.mark.parametrize(("early", "shares"), [(False, [4, 4]), (True, [1, 4])])
+    def test_a_block_is_begun_beside_the_first_window_which_is_text_before_it(self, decoder, early, shares):
+        """Both streams have half of the windows, or the first has a stream to itself; its prose comes first, and stays."""
         model = NeuralModel.open(TINY, 2)
         lanes = [set(), set()]
         for stream, seen in zip(model.streams, lanes, strict=True):
@@ -341,9 +342,13 @@ class TestStreams:
             begun.append([len(seen) for seen in lanes])
             texts.append("".join(step.text for step in search.steps))
 
-        search = Search(Decoder(model, decoder.finder, decoder.grammar, 3, Weights()), tokens, done)
-        drive_together([search], model)
-        assert begun[0] == begun[1] == [4, 4]
+        searched = Search(Decoder(model, decoder.finder, decoder.grammar, 3, Weights()), tokens, done)
+        if early:
+            for _ in search.advance(searched, model):
+                pass
+        else:
+            drive_together([searched], model)
+        assert begun[0] == shares
         assert 0 < len(texts[0]) < len(texts[1]) / 8
         assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
 
@@ -517,6 +522,25 @@ def float_model(folder: Path) -> NeuralModel:
     return NeuralModel(Network(graph, constants, 1), embedding, shape, tokenizer)
 
 
+def rounded_rows(x: np.ndarray) -> np.ndarray:
+    """What the identity makes of rows when it is multiplied by as the weights are: the rows, rounded."""
+    onnx = pytest.importorskip("onnx")
+    from restore.models.network import open_session
+    from restore.training.graph import IR_VERSION, MICROSOFT, OPSET, Builder, declared
+    from restore.training.quantise import int8_linear, rounded
+
+    builder, weight = Builder(), np.eye(x.shape[1], dtype=np.float32)
+    out = int8_linear({"weight": rounded(weight)})(builder, "x", "weight", weight)
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        builder.nodes, "one", [value("x", 1, ["n", x.shape[1]])], [value(out, 1, ["n", x.shape[1]])], declared(builder)
+    )
+    opsets = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(MICROSOFT, 1)]
+    made = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    session, _ = open_session(made.SerializeToString(), builder.constants, 1)
+    return session.run(None, {"x": x})[0]
+
+
 def windows(number: int):
     from restore.training.pairs import Window
 
@@ -604,6 +628,14 @@ class TestExport:
         save_file(tensors, tmp_path / "zeros" / "model.safetensors")
         export(tmp_path / "zeros", tmp_path / "bundle", windows(2))
         assert np.isfinite(NeuralModel.open(tmp_path / "bundle").logprobs(SOURCE, PREFIX, TARGET)).all()
+
+    def test_rows_are_rounded_alike_whatever_their_magnitude(self):
+        rows = np.random.default_rng(0).standard_normal((1, 64)).astype(np.float32)
+        found = rounded_rows(np.concatenate([rows, rows * 1e-4, rows * 1e4, rows * 0]))
+        assert 0 < np.abs(found[0] - rows[0]).max() < 0.02 * np.abs(rows).max()
+        for row, magnitude in enumerate([1e-4, 1e4], 1):
+            assert np.abs(found[row] / magnitude - rows[0]).max() < 0.02 * np.abs(rows).max()
+        assert not found[3].any()
 
     def test_the_same_checkpoint_gives_the_same_bytes(self, checkpoint, tmp_path):
         from restore.training.export import export

@@ -128,18 +128,18 @@ def test_windows_are_not_joined_inside_what_only_one_has_opened() -> None:
 @pytest.mark.parametrize(
     ("text", "ends", "owns"),
     [
-        ("w " * 150, 100 + TAIL, [85, 100 + TAIL, 210]),  # not where they were compared already
-        ('" ' + "w " * 80 + '" ' + "w " * 70, 161, [85, 161, 210]),  # as soon as the quotation is closed
-        ('" ' + "w " * 150, 210, [85, 210]),  # it is never closed: on to the window after
-        ('" ' + "w " * 120 + '" ' + "w " * 30, 210, [85, 210]),  # too late to be worth it
+        ("w " * 150, 100 + TAIL, [95, 100 + TAIL, 210]),  # not where they were compared already
+        ('" ' + "w " * 80 + '" ' + "w " * 70, 161, [95, 161, 210]),  # as soon as the quotation is closed
+        ('" ' + "w " * 150, 210, [95, 210]),  # it is never closed: on to the window after
+        ('" ' + "w " * 125 + '" ' + "w " * 25, 210, [95, 210]),  # too late to be worth it
     ],
 )
 def test_a_bridge_leads_to_where_the_other_window_is_closed(text: str, ends: int, owns: list[int]) -> None:
     other, last = Span(80, 100, 210, 224, 239, False), Span(190, 210, 320, 334, 349, False)
     found = [(other, path(80, text)), (last, path(190, "w " * 144))]
-    block = resumed(stream(1000), 85, found, WINDOW)
+    block = resumed(stream(1000), 95, found, WINDOW)
     assert [span.own for span in block] == owns
-    assert (block[0].start, block[0].upto, block[0].stop) == (85, ends, ends + TAIL)
+    assert (block[0].start, block[0].upto, block[0].stop) == (95, ends, ends + TAIL)
     assert block[-1] == last
 
 
