@@ -455,12 +455,15 @@ class _Driven(Generic[Item]):
         self._wanted = asked.wanted
         windows = {**self._later, **asked.windows}
         beside = [span for span in windows if span not in asked.wanted]
-        first = self._early and bool(beside)
-        # Then what is waited for has a stream to itself for now, and what would have gone through that waits.
-        held = beside if not streams.several else beside[(len(beside) + 1) // 2 :] if first else []
+        apart = self._early and bool(beside)
+        held: list[Span] = []  # for later, as they would hold up what is waited for
+        if not streams.several:
+            held = beside
+        elif apart:  # what is waited for has a stream to itself, so half of the others have none for now
+            held = beside[(len(beside) + 1) // 2 :]
         self._later = {span: windows.pop(span) for span in held}
         for span, asking in windows.items():
-            streams.begin(asking, partial(self._tell, streams, span), alone=first and span in asked.wanted)
+            streams.begin(asking, partial(self._tell, streams, span), alone=apart and span in asked.wanted)
         if not windows:
             self._check(streams)
 
