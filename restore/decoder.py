@@ -563,12 +563,15 @@ class Decoder:
         return best
 
     def future(self, growth: Growth) -> Hashable | None:
-        """Return a key such that candidates of equal keys have equal futures, or None where there is no such key."""
+        """Return a key such that candidates of equal keys have equal futures, or nearly so; None where there is no such key.
+
+        Where a sentence began tells them apart for as long as it may turn out to have been wrong: see `Weights.apart`.
+        """
         future = self.model.key(growth.parent.state, int(growth.node.ids[growth.child]))
         if future is None:
             return None
-        position = growth.parent.position
-        return future, position.bracket, position.quote, growth.item.span, growth.item.after
+        position, since = growth.parent.position, growth.parent.since if self.weights.apart else 0
+        return future, since, position.bracket, position.quote, growth.item.span, growth.item.after
 
     def recombined(self, done: list[Growth]) -> list[tuple[Growth, Hashable | None]]:
         """Keep, of candidates in order of score, the best of each future, a beam of them for each span."""

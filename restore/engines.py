@@ -78,14 +78,14 @@ class Engine:
 # Of marks the tagger, which has read what follows, knows more than the model and nearly all that it knows: its word counts most.
 TAGS = TagWeights(mark=4.5, first=0.75, last=0.75, edit=1.0, case=1.0, alike=0.4, women=1.2)
 NEURAL_WEIGHTS = Weights(
-    insertion=1.2, end=3.2, comma=2.6, rarity=0.3, quote=-2.0, bracket=-1.0, capital=1.0, inflected=2.1, live=6.0, margin=6.0,
+    insertion=1.2, end=3.2, comma=2.6, rarity=0.3, quote=-2.0, bracket=-1.0, capital=1.0, inflected=2.1, live=3.0, margin=6.0,
     apart=5.0, word_threshold=0.15, tags=TAGS, fusion=0.2,
 )
 # Where no word was dropped the model reads all of them too, and its word counts more than elsewhere.
 SPOKEN_WEIGHTS = replace(NEURAL_WEIGHTS, end=1.2, comma=1.2, tags=replace(TAGS, mark=2.0))
 SETTINGS = {
     FAST: Engine(8, 1, Weights(bracket=-1.0)),
-    NEURAL: Engine(3, 11, NEURAL_WEIGHTS, SPOKEN_WEIGHTS),
+    NEURAL: Engine(2, 11, NEURAL_WEIGHTS, SPOKEN_WEIGHTS),
     HF: Engine(4, 1, Weights(live=12.0)),
 }
 """Chosen on the odd-numbered development documents; but for Hugging Face models, of which each is another."""

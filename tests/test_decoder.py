@@ -142,21 +142,18 @@ def test_a_beam_keeps_one_whose_sentence_began_elsewhere(decoder: Decoder) -> No
 
 
 def test_what_is_kept_has_futures_of_its_own(decoder: Decoder) -> None:
-    """Of two that have written the same, only one goes on, wherever their sentences began."""
+    """Of two that have written the same, only one goes on; but one that differs in where its sentence began may go on beside."""
     parent, _ = begun(decoder, 8)
     tokens = TokenStream(read_source(TEXT, decoder.finder.channel))
     node = decoder.form_trie(tokens, 8, parent.position)
     done: list[Growth] = []
-    for since in (3, 0):
-        state = decoder.model.begin(()) if since == 0 else parent.state
-        for origin in (parent.state, state):
-            one = Hypothesis(-float(since == 0), origin, None, parent.position, None, Side.WORD, since=since)
-            walk(node, one, done)
+    for since in (3, 3, 0):
+        walk(node, Hypothesis(-float(since == 0), parent.state, None, parent.position, None, Side.WORD, since=since), done)
     done.sort(key=lambda growth: growth.score, reverse=True)
     kept = decoder.recombined(done)
     assert len({key for _, key in kept}) == len(kept) == decoder.beam + 1
     assert [growth.parent.since for growth, _ in kept] == [3] * decoder.beam + [0]
-    assert kept[-1][0].parent.state is not parent.state
+    assert len({growth.item.text for growth, _ in kept[:-1]}) == decoder.beam
 
 
 def walk(node: Trie[Form], parent: Hypothesis, done: list[Growth]) -> None:

@@ -23,7 +23,7 @@ from restore.lexicon import default_lexicon  # noqa: E402
 from restore.models.base import Encoded, Request, Trie  # noqa: E402
 from restore.models.network import Network, pack, unpack  # noqa: E402
 from restore.models.neural import MOST_PIECES, MOST_PREFIX, MOST_SOURCE, Embedding, NeuralModel, prompt_of  # noqa: E402
-from restore.models.pool import KEPT_ROUNDS, SLOT_STEP  # noqa: E402
+from restore.models.pool import KEPT_ROUNDS, RECALLED, SLOT_STEP  # noqa: E402
 from restore.models.runs import forced_run  # noqa: E402
 from restore.perplexity import log_probability  # noqa: E402
 from restore.search import Search, drive_together  # noqa: E402
@@ -185,6 +185,17 @@ class TestProtocol:
         (two,) = model.expand([Request(two.state, b, None, None, 1)])
         assert model.key(one.state, 3) == model.key(two.state, 3) != model.key(one.state, 4)
         assert model.key(one.state, 3) != model.key(model.begin(SOURCE), 3)
+
+    def test_texts_that_differ_only_long_ago_have_equal_keys(self, model):
+        """The keys of a lane tell what was written last, however it was fed, and nothing from before that."""
+        begun = model.begin(SOURCE)
+        same = tuple(range(20, 20 + RECALLED - 1))
+        asked = [Request(begun, (piece, *same), None, None, 1) for piece in (3, 4)]
+        one, two = (expansion.state for expansion in model.expand(asked))
+        assert model.key(one, None) != model.key(two, None)
+        assert model.key(one, 9) == model.key(two, 9) == model.key(one, (9,)) != model.key(one, 8)
+        (later,) = model.expand([Request(one, 9, None, None, 1)])
+        assert model.key(later.state, None) == model.key(two, 9)
 
     def test_the_name_has_the_checksum(self, model):
         assert len(model.name.removeprefix("neural:")) == 12

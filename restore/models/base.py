@@ -209,4 +209,4 @@ class LanguageModel(Stream, Protocol):
         """
 
     def key(self, state: Any, pending: int | tuple[int, ...] | None) -> Hashable | None:
-        """Return a key such that hypotheses of equal keys have equal futures, or None if there is no such key."""
+        """Return a key such that hypotheses of equal keys have equal futures, or nearly so; None if there is no such key."""

@@ -69,7 +69,7 @@ def inflate(name: str, packed: Array, most: int) -> bytes:
     """
     unpacker = isal_zlib.decompressobj(-15)  # twice as fast as zlib, and a start waits for it
     try:
-        data = unpacker.decompress(packed.tobytes(), most + 1)
+        data = unpacker.decompress(packed.data, most + 1)
     except isal_zlib.error as error:  # type: ignore[misc]  # its stub takes the class for an instance
         raise ValueError(f"weight {name!r} cannot be unpacked ({error})") from error
     if len(data) > most or not unpacker.eof:

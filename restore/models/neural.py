@@ -31,7 +31,7 @@ from restore.errors import ResourceError
 from restore.models.base import Encoded, Expansion, Request, Window, expansion_of, pieces_of
 from restore.models.batch import Batch, Feed, Floats, Integers, batch_of
 from restore.models.network import EMBEDDING, HEAD_WEIGHT, SCALE, Network, available_threads, unpack
-from restore.models.pool import NONE_SEEN, Lane, Pool, State
+from restore.models.pool import NONE_SEEN, RECALLED, Lane, Pool, State
 from restore.models.shape import Shape
 from restore.tensors import map_tensors
 
@@ -43,7 +43,7 @@ SEQUENCE_FIELD, SEQUENCE = "restore_sequence", 2
 """What training writes into the `config.json` of a model that has learnt the sequence above, and its version: in the first, the
 source was read from left to right."""
 
-WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=24, parts=8, least=54)
+WINDOW = Window(before=30, width=110, ahead=10, shown=15, first=12, parts=8, least=54)
 """Within what the model saw in training."""
 STREAMS = 2
 """So many runs of the network at a time, a core each, are a fifth quicker than one after the other on all cores; and while one
@@ -160,8 +160,12 @@ class NeuralModel:
         return Encoded(ids) if ids else None
 
     def key(self, state: State, pending: int | tuple[int, ...] | None) -> Hashable | None:
-        """Return the text, by its name: hypotheses that have the same pieces have the same future."""
-        return state.lane.serial, state.node.name, pending
+        """Return the last pieces of a text, and the window that it is of: what lies further back changes little in what follows.
+
+        So of two hypotheses that differ only long ago the better one stands for both, as when lattices are rescored by models
+        that recall all of a text (Liu et al. 2014, https://doi.org/10.1109/ICASSP.2014.6854535).
+        """
+        return state.lane.serial, (*state.node.recent, *pieces_of(pending))[-RECALLED:]
 
     def expand(self, requests: Sequence[Request]) -> list[Expansion]:
         """Feed what is pending and look ahead, all requests in as few runs as there is room for."""

@@ -35,6 +35,9 @@ MOST_WASTE = 1.5
 KEPT_ROUNDS = 12
 """For how many rounds a text may go unasked; a form that stands for several input tokens waits for a few."""
 
+RECALLED = 8
+"""By how many of its last pieces a text is told from others of its lane: see `NeuralModel.key`."""
+
 Slots = npt.NDArray[np.int32]
 NONE_SEEN: Slots = np.empty(0, np.int32)
 
@@ -121,22 +124,28 @@ class Node:
         pieces, slots: the pieces added, and the slots of their keys and values; no slots once they are freed.
         seen: the slots of all pieces after the prompt, in order; empty once they are freed.
         length: how many pieces there are, the prompt's included but for its last.
-        name: the same for two nodes of a lane that have the same pieces.
+        recent: the last pieces after the prompt, `RECALLED` of them at most.
         round: when it was last asked about, in rounds of its lane.
         sweep: the last sweep of the lane that found it in use.
     """
 
-    __slots__ = ("length", "name", "parent", "pieces", "round", "seen", "slots", "sweep")
+    __slots__ = ("length", "parent", "pieces", "recent", "round", "seen", "slots", "sweep")
 
     def __init__(
-        self, parent: Node | None, pieces: tuple[int, ...], slots: list[int], seen: Slots, length: int, name: int
+        self,
+        parent: Node | None,
+        pieces: tuple[int, ...],
+        slots: list[int],
+        seen: Slots,
+        length: int,
+        recent: tuple[int, ...] = (),
     ) -> None:
         self.parent = parent
         self.pieces = pieces
         self.slots = slots
         self.seen = seen
         self.length = length
-        self.name = name
+        self.recent = recent
         self.round = 0
         self.sweep = 0
 
@@ -158,8 +167,7 @@ class Lane:
     """
 
     __slots__ = (
-        "__weakref__", "_free", "_names", "_nodes", "_room", "_round", "_sweep", "_used", "number", "pool", "prompt", "root",
-        "serial",
+        "__weakref__", "_free", "_nodes", "_room", "_round", "_sweep", "_used", "number", "pool", "prompt", "root", "serial",
     )  # fmt: skip
 
     _serials = count()
@@ -167,10 +175,9 @@ class Lane:
     def __init__(self, prompt: tuple[int, ...]) -> None:
         self.pool: Pool | None = None
         self.prompt = prompt
-        self.root = Node(None, (), [], NONE_SEEN, len(prompt) - 1, 0)
+        self.root = Node(None, (), [], NONE_SEEN, len(prompt) - 1)
         self.number = -1
         self.serial = next(self._serials)
-        self._names: dict[tuple[int, int], int] = {}
         self._nodes: list[Node] = []  # those with slots
         self._free: list[int] = []  # the lowest last
         self._used = len(prompt) - 1
@@ -211,10 +218,8 @@ class Lane:
         """Return a new node with slots for pieces that are added to those of a parent that has its slots."""
         slots = self._take(len(pieces))
         seen = np.concatenate([parent.seen, np.array(slots, np.int32)])
-        name = parent.name
-        for piece in pieces if parent.parent or not pieces else pieces[1:]:
-            name = self._names.setdefault((name, piece), len(self._names) + 1)
-        node = Node(parent, pieces, slots, seen, parent.length + len(pieces), name)
+        recent = parent.recent + (pieces if parent.parent else pieces[1:])  # the first is the prompt's last
+        node = Node(parent, pieces, slots, seen, parent.length + len(pieces), recent[-RECALLED:])
         node.round = self._round
         self._nodes.append(node)
         return node
