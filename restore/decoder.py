@@ -589,10 +589,10 @@ class Decoder:
                 seen.add(key)
             width[span] += 1
             kept.append((growth, key))
-        return kept + self._apart(done, kept, seen)
+        return kept + self._apart(done, kept)
 
     def _apart(
-        self, done: list[Growth], kept: list[tuple[Growth, Hashable | None]], seen: set[Hashable]
+        self, done: list[Growth], kept: list[tuple[Growth, Hashable | None]]
     ) -> list[tuple[Growth, Hashable | None]]:
         """Return the best candidate whose sentence begins elsewhere than all that are kept, if it is not too far behind."""
         if not self.weights.apart or not kept:
@@ -605,9 +605,7 @@ class Decoder:
             if growth.score < first.score - self.weights.apart:
                 break
             if growth.parent.since not in since and growth.item.span == first.item.span:
-                key = self.future(growth)
-                if key is None or key not in seen:
-                    return [(growth, key)]
+                return [(growth, self.future(growth))]
         return []
 
     def pruned(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
