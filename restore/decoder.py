@@ -429,6 +429,10 @@ class Decoder:
         upper, strip = capitalised(form), self.finder.channel.strip
         return upper if strip(upper.text) == strip(form.text) else form
 
+    def in_brackets(self, held: int) -> float:
+        """Return what one more input token in brackets that hold so many costs, in nats."""
+        return self.weights.bracket * max(0, held + 1 - FREE)
+
     def grow_forms(
         self,
         parent: Hypothesis,
@@ -443,7 +447,7 @@ class Decoder:
             return
         base = parent.score - parent.hope
         if parent.node is None and parent.position.bracket and self.weights.bracket:
-            base += self.weights.bracket * max(0, tokens_in_brackets(parent.step) + 1 - FREE)
+            base += self.in_brackets(tokens_in_brackets(parent.step))
         initial = parent.position.initial or parent.position.either
         for child, logprob in enumerate(logprobs):
             score = base + logprob

@@ -235,4 +235,4 @@ def _open_huggingface(path: Path) -> LanguageModel:
             raise RestoreError(NO_HF_RUNTIME.format(path=path, name=name))
     from restore.models.huggingface import HuggingFaceModel
 
-    return HuggingFaceModel.open(path)
+    return _shared(HuggingFaceModel.open, path)

@@ -18,7 +18,7 @@ from itertools import groupby
 
 from restore.decisions import Decision
 from restore.lattice.forms import Form
-from restore.lattice.gaps import Place
+from restore.lattice.gaps import ENDED
 from restore.posterior import Choice
 from restore.units import SENTENCE_ENDS
 
@@ -112,9 +112,7 @@ def _sentences(text: str, decisions: Sequence[Decision], choices: Sequence[Choic
 
 def _ends(decision: Decision) -> bool:
     what = decision.what
-    return (
-        not isinstance(what, Form) and what is not None and what.leads_to in (Place.END, Place.END_CLOSE, Place.BREAK)
-    )
+    return not isinstance(what, Form) and what is not None and what.leads_to in ENDED
 
 
 def _end_of(decision: Decision) -> int:

@@ -167,12 +167,16 @@ def _distinct(walks: list[_Walk]) -> list[_Walk]:
 
 
 def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Insertion]) -> float:
-    """Return the score that the search would give to a path through the lattice, in nats."""
+    """Return the score that the search would give to a path through the lattice, in nats.
+
+    A path whose brackets hold more than the search allows has a score, too.
+    """
     model = decoder.model
     total = tokens.upto(sys.maxsize)
     state = model.begin([token.core if token.word else token.text for token in tokens.row(0, total)])
     pending: int | None = None
     position, left, index, score = Position(), Side.NONE, 0, 0.0
+    bracketed = 0  # input tokens that the open brackets hold
     adviser = decoder.adviser
     tagging = Tagging(adviser, tokens) if adviser is not None else None
     held = NOTHING
@@ -194,6 +198,9 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
             score += float(answer.forms[0])
         opinion = tagging.at(index) if tagging is not None and token is not None else None
         if isinstance(what, Form):
+            if position.bracket:
+                score += decoder.in_brackets(bracketed)
+                bracketed += what.span
             if opinion is not None:
                 score += opinion.form(what, position.initial or position.either)
             position, left, index = after_form(position, what), left_of(what), index + what.span
@@ -202,6 +209,7 @@ def path_score(decoder: Decoder, tokens: TokenStream, path: Sequence[Form | Inse
             if opinion is not None:
                 score += opinion.insertion(what, held)
             position, held = position.after(what, True), with_insertion(held, what)
+            bracketed = bracketed if position.bracket else 0
     return score
 
 

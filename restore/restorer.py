@@ -198,7 +198,7 @@ class Restorer:
         begun = self._begun(text, pins, progress)
         if isinstance(begun, Restoration):
             return begun
-        drive(begun.search, self._loaded().model)
+        drive(begun.search, begun.restorer._loaded().model)
         return begun.restorer._finished(begun)
 
     def _begun(self, text: str, pins: Mapping[int, Pin] | None, progress: Progress | None) -> _Begun | Restoration:
@@ -614,7 +614,10 @@ def restore_text(text: str, config: Config | None = None, **options: Any) -> Res
     Raises:
         RestoreError: an option is out of its range, or a data file is missing or damaged.
     """
-    return _restorer(replace(config or Config(), **options)).restore(text)
+    config = replace(config or Config(), **options)
+    if config.channel != AUTO:  # read here, as a file of this name may say something else the next time
+        config = replace(config, channel=get_channel(config.channel))
+    return _restorer(config).restore(text)
 
 
 def _restorer(config: Config) -> Restorer:

@@ -297,7 +297,7 @@ class Search:
             raise InputError(BAD_PIN.format(place=self._ended, pin=pin))
         pin = None if pin is None or pin.gap is None else pin
         if pin is not None and not pin.gap:
-            return Stage(-1, first, [Arc(end, None, end) for end in first]), first
+            return Stage(self._ended, first, [Arc(end, None, end) for end in first]), first
         whole = [hypothesis for hypothesis in live if pin is None and decoder.is_whole(hypothesis.position)]
         for step in count(1):
             if not live:
@@ -316,7 +316,7 @@ class Search:
         if pin is not None and not whole:
             raise InputError(BAD_PIN.format(place=self._ended, pin=pin))
         ends = whole or first
-        return Stage(-1, first, [Arc(end, None, end) for end in ends]), ends
+        return Stage(self._ended, first, [Arc(end, None, end) for end in ends]), ends
 
     def _prefix(self, start: int) -> tuple[int, str]:
         """Return the first input token that a window at `start` is shown, and the restored text from there on."""

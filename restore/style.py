@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from restore.errors import RestoreError
 from restore.lattice.forms import Form
-from restore.lattice.gaps import Insertion, Place
+from restore.lattice.gaps import ENDED, Insertion, Place
 
 Unit = Form | Insertion
 
@@ -142,7 +142,7 @@ def _serial(units: Sequence[Unit], wanted: bool, lists: Lists) -> list[Unit]:
         elif not wanted and in_list and texts in ([",", " and"], [",", " or"]):
             del gap[0]
         lists.since = 1 if texts == [","] else lists.since + 1
-        if any(item.leads_to in (Place.END, Place.BREAK) for item in gap):
+        if any(item.leads_to in ENDED for item in gap):
             lists.since = _NEAR + 1
         out += [*gap, unit]
         gap = []

@@ -75,3 +75,10 @@ def test_insertions_are_tried_between_words_that_the_channel_keeps(options: dict
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ChannelError, match="cannot be read"):
         get_channel(str(tmp_path / "none.toml"))
+
+
+def test_a_definition_that_was_edited_is_read_again(tmp_path: Path) -> None:
+    path = write(tmp_path, 'map = "porter"\n')
+    assert "policy" in restore_text("polici", engine="fast", channel=path, repair=False).text.lower()
+    write(tmp_path, 'map = "none"\n')
+    assert "polici" in restore_text("polici", engine="fast", channel=path, repair=False).text.lower()

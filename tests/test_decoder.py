@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
+from restore import Restorer
 from restore.bundle import resources_folder
 from restore.channel import get_channel
 from restore.decoder import Decoder, Growth, Hypothesis, Step, Weights
@@ -280,3 +281,11 @@ def test_insertions_are_weighed_by_what_they_are(decoder: Decoder, weights: Weig
     plain, weighed = bonuses(Weights()), bonuses(weights)
     for text in (",", ".", ";", " the", " which", " themselves", "'s"):
         assert weighed[text] - plain[text] == pytest.approx(more.get(text, 0.0), abs=0.05)
+
+
+def test_a_joint_form_at_the_end_takes_nothing_from_the_gap_after_it() -> None:
+    restorer = Restorer(engine=FAST)
+    search = Search(restorer._decoder, TokenStream(read_source("senator went home u n", restorer.channel)))
+    drive(search, restorer._decoder.model)
+    assert "U.N." in {form for choice in search.choices for form, _ in choice.forms}
+    assert sum(chance for _, chance in search.choices[-1].gaps) == pytest.approx(1, abs=0.01)

@@ -14,12 +14,14 @@ from restore.bundle import resources_folder
 from restore.calibration import read_calibration
 from restore.channel import get_channel
 from restore.cli.main import group
+from restore.cores import usable_cores
 from restore.engines import VARIABLE, engine_of
 from restore.errors import ResourceError, RestoreError
 from restore.training.calibration import train_calibration
 from restore.training.ngram import train as train_ngram
 
 TINY = Path(__file__).parent / "data" / "tiny_neural"
+LIMITS = [("max 100000", 4), ("200000 100000", 2), ("50000 100000", 1), ("900000 100000", 4), ("?", 4)]
 TEXTS = [
     "minister health resigned monday nobody surprised party lost 6 000 member",
     "talk re enter u official price rising wage drought farmer say bank rain",
@@ -161,3 +163,11 @@ def test_where_no_word_was_dropped_other_weights_count(name):
     dropped = name not in ("transcript", "lower")
     assert (neural.weights_for(channel) is neural.weights) == dropped
     assert fast.weights_for(channel) is fast.weights
+
+
+@pytest.mark.parametrize(("limit", "cores"), LIMITS)
+def test_a_containers_limit_counts(limit: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(4)), raising=False)
+    (tmp_path / "cpu.max").write_text(limit + "\n")
+    assert usable_cores(tmp_path / "cpu.max") == cores
+    assert usable_cores(tmp_path / "none") == 4

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from restore import Restorer, strip_text
+from restore.decoder import Pin
 from restore.lattice.gaps import Insertion
-from restore.reference import measure_reference
+from restore.reference import measure_reference, path_score
+from restore.search import Search, drive
 from restore.source import TokenStream, read_source
 
 ORIGINAL = 'The minister said, "Officials agree."'
@@ -41,3 +43,14 @@ def test_marks_are_merged_where_the_model_writes_them_as_one(by_chance: Callable
     """The search scores such runs as one piece: scored as two, the original would seem unlikelier than it is."""
     assert marks(by_chance("nltk", 2)) == [",", ' "', '."']
     assert marks(by_chance("nltk", 3)) == [",", ' "', ".", '"']
+
+
+def test_the_original_is_scored_as_the_search_would_in_brackets_too(fast: Restorer) -> None:
+    text = "minister said old official near border agreed slowly people left"
+    gaps = {2: " (", 8: ")", **dict.fromkeys((3, 4, 5, 6, 7, 9), "")}
+    decoder, (tokens, again) = fast._decoder, (TokenStream(read_source(text, fast.channel)) for _ in range(2))
+    search = Search(decoder, tokens, pins={place: Pin(gap=gap) for place, gap in gaps.items()}, posteriors=False)
+    drive(search, decoder.model)
+    path = [step.what for step in search.steps]
+    assert " (" in [what.text for what in path]
+    assert path_score(decoder, again, path) == pytest.approx(search.score, abs=1e-3)

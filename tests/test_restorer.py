@@ -7,11 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from restore import Config, RestoreError, Restorer, restore_text, search, strip_text
 from restore.decoder import Pin
+from restore.engines import open_model
+from restore.models.base import LanguageModel
 
 
 def test_restores_the_article(fast: Restorer, seed_text: str) -> None:
@@ -222,6 +225,18 @@ def test_auto_restores_by_the_channel_that_it_finds() -> None:
     notes: list[str] = []
     assert "".join(auto.stream(said, notes)) == found[0].text
     assert "transcript channel" in notes[0]
+
+
+def test_auto_opens_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def opening(engine: str, *folder: Any) -> LanguageModel:
+        opened.append(engine)
+        return open_model(engine, *folder)
+
+    monkeypatch.setattr("restore.restorer.open_model", opening)
+    Restorer(engine="fast", channel="auto", repair=False).restore("minister resigned monday official said")
+    assert opened == ["fast"]
 
 
 @pytest.mark.parametrize("channel", ["transcript", "lower"])

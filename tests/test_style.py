@@ -123,7 +123,7 @@ def units(*texts: str) -> list[Form | Insertion]:
         if text[0].isalnum():
             made.append(Form(text, 1, 0.0, 0.0))
         else:
-            place = Place.OPEN if text == ' "' else Place.DASH if text == "\u2014" else Place.WORD
+            place = {' "': Place.OPEN, "\u2014": Place.DASH, '."': Place.END_CLOSE}.get(text, Place.WORD)
             kind = "word" if text[-1].isalpha() else "mark"
             made.append(Insertion(text.replace("+", " ").replace(">", ""), kind, place))
     return made
@@ -145,6 +145,7 @@ def units(*texts: str) -> list[Form | Insertion]:
         (Style(serial_comma=True), ["red", ",", "white", "+and", "blue"], "red|,|white|,| and|blue"),
         (Style(serial_comma=False), ["red", ",", "white", ",", "+and", "blue"], "red|,|white| and|blue"),
         (Style(serial_comma=True), ["bread", "+and", "butter"], "bread| and|butter"),
+        (Style(serial_comma=True), ["pears", ",", "apples", '."', "Tom", "+and", "Ann"], 'pears|,|apples|."|Tom| and|Ann'),
         (Style(), ["US", "\u2014", "O'Rourke"], "US|\u2014|O'Rourke"),
     ],
 )

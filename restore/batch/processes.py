@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from restore.batch.rows import Outcome, Part
+from restore.cores import usable_cores
 from restore.errors import RestoreError
 
 START = "import sys; sys.path[:] = sys.argv[1:]; from restore.batch.worker import main; main()"
@@ -30,12 +31,6 @@ STARTS = 3
 """How often a process that ends while it starts is started."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 class _EndedError(Exception):

@@ -92,9 +92,10 @@ def batch_command(
     notes, channel, signature and error. A bad row is reported, and has its error there. A run that was broken off, killed
     even, goes on where it was when the same command is given again.
     """
-    from restore.batch.processes import Processes, usable_cores
+    from restore.batch.processes import Processes
     from restore.batch.runner import Job, run_batch
     from restore.batch.tables import Columns
+    from restore.cores import usable_cores
     from restore.terms import read_terms
 
     if workers is not None and address is not None:

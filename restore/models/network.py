@@ -13,7 +13,6 @@ import os
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy.typing as npt
 import onnxruntime
 from isal import isal_zlib
 
+from restore.cores import usable_cores
 from restore.models.batch import Batch, Floats
 from restore.models.shape import Shape, rotations
 
@@ -35,19 +35,10 @@ SCALE = "_scale"
 
 
 def available_threads() -> int:
-    """Return how many cores this process may use: by its affinity, its container's limit, and OMP_NUM_THREADS."""
+    """Return how many threads a model may use: the cores that this process may, and no more than OMP_NUM_THREADS."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        cores = os.cpu_count() or 1
-    if asked.isascii() and asked.isdigit():
-        cores = max(1, min(cores, int(asked)))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no limit ("max"), or none that can be read
-        return cores
+    cores = usable_cores()
+    return max(1, min(cores, int(asked))) if asked.isascii() and asked.isdigit() else cores
 
 
 def pack(weight: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """Make the calibration: curves from posteriors to probabilities, fitted to text whose original is known.
 
 Documents are stripped and restored, each decision is judged by the scorer's alignment, and each kind of decision gets
-the curve (isotonic, beta or Platt) that predicts best in cross-validation over documents. The rules of sense warnings
+the curve (of those in `restore.calibration`) that predicts best in cross-validation over documents. The rules of sense warnings
 (`restore.flags`) are fitted to the same documents.
 """
 
