@@ -49,7 +49,7 @@ class Weights:
 
     Attributes:
         insertion: for each inserted word, against the habit of a summed score to insert too little.
-        end: for each mark that ends a sentence, for the same reason.
+        end: for each mark that ends a sentence, for the same reason; not where it closes a quotation in the same piece.
         comma: for each comma, likewise.
         rarity: for each nat that an inserted word is rarer than `USUAL`: how frequent words are both model and tagger know,
             so it counts twice in the sum of their opinions.
